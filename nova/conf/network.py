@@ -1,0 +1,73 @@
+"""Options of the networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oslo_config import cfg
+
+OPTS = [
+    cfg.StrOpt(
+        'network_manager',
+        default='FlatDHCPManager',
+        choices=[
+            ('FlatDHCPManager', 'bridge, gateway and DHCP server of nova on an untagged segment'),
+        ],
+        help="""
+The manager class of new networks whose kind is not given. Each network keeps its kind; one cloud
+may have networks of every kind.
+""",
+    ),
+    cfg.StrOpt(
+        'dhcp_domain',
+        default='novalocal',
+        help="""
+The DNS domain that guests are told they are in.
+""",
+    ),
+    cfg.IntOpt(
+        'dhcp_lease_time_s',
+        default=86400,
+        min=120,
+        help="""
+Seconds for which a DHCP lease is given. A short time costs traffic and buys nothing: an address
+is free when its interface is deleted, not when its lease ends.
+""",
+    ),
+    cfg.IntOpt(
+        'fixed_ip_quarantine_s',
+        default=0,
+        min=0,
+        help="""
+Seconds for which a freed address is not given to another interface. Whatever this is, the address
+that has been free longest is given first.
+""",
+    ),
+    cfg.IntOpt(
+        'create_unique_mac_attempts',
+        default=5,
+        min=1,
+        help="""
+How many times random MAC addresses are drawn for an instance's interfaces before the create fails,
+should one be taken.
+""",
+    ),
+    cfg.DictOpt(
+        'physical_networks',
+        default={},
+        help="""
+Which interface of this host leads to which physical network: ``physnet1:eth1,physnet2:eth2``. A
+network names its physical network; each host maps it to an interface of its own.
+""",
+    ),
+]
+
+GROUP = 'network'
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    conf.register_opts(OPTS, group=GROUP)
+
+
+def list_opts() -> list[tuple[str, list[Any]]]:
+    return [(GROUP, OPTS)]

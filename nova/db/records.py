@@ -1,0 +1,222 @@
+"""What the database gives out: frozen values, never live rows.
+
+Times are aware datetimes in UTC. ``id`` is the database's own integer; ``uuid`` is what the world
+sees. Sizes carry their unit in their name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import datetime
+import enum
+
+from nova import primitive
+from nova.network import model
+
+
+class VmState(enum.StrEnum):
+    """What is true of the instance."""
+
+    BUILDING = 'building'
+    ACTIVE = 'active'
+    STOPPED = 'stopped'
+    ERROR = 'error'
+
+
+class TaskState(enum.StrEnum):
+    """What is being done to the instance; None when nothing is."""
+
+    SCHEDULING = 'scheduling'
+    NETWORKING = 'networking'
+    SPAWNING = 'spawning'
+    DELETING = 'deleting'
+
+
+class PowerState(enum.IntEnum):
+    """The guest's state as the API numbers it."""
+
+    NOSTATE = 0
+    RUNNING = 1
+    PAUSED = 3
+    SHUTDOWN = 4
+    CRASHED = 6
+    SUSPENDED = 7
+
+
+@primitive.versioned('1.0')
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A running (or once running) service process; alive while ``last_seen_at`` is recent."""
+
+    id: int
+    host: str
+    binary: str
+    disabled: bool
+    disabled_reason: str | None
+    created_at: datetime.datetime
+    last_seen_at: datetime.datetime
+
+
+@primitive.versioned('1.0')
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ComputeNode:
+    """A host that can run guests: what it has and what is claimed of it."""
+
+    id: int
+    uuid: str
+    host: str
+    hypervisor_type: str
+    hypervisor_version: int
+    vcpus: int
+    memory_mb: int
+    disk_gb: int
+    vcpus_used: int
+    memory_mb_used: int
+    disk_gb_used: int
+    instances: int
+
+
+@primitive.versioned('1.0')
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Flavor:
+    """A size of guest. ``flavorid`` is its public id."""
+
+    id: int
+    flavorid: str
+    name: str
+    memory_mb: int
+    vcpus: int
+    root_gb: int
+    ephemeral_gb: int = 0
+    swap_mb: int = 0
+    is_public: bool = True
+    disabled: bool = False
+    extra_specs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@primitive.versioned('1.0')
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RequestedNetwork:
+    """One NIC of a create request, in the user's order."""
+
+    network_uuid: str
+    fixed_ip: str | None = None
+    tag: str | None = None
+
+
+@primitive.versioned('1.0')
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Why an instance is in ERROR; ``details`` are for operators only."""
+
+    code: int
+    message: str
+    details: str
+    created_at: datetime.datetime
+
+
+@primitive.versioned('1.0')
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """An instance. The flavor is the copy taken when it was created.
+
+    ``name`` (``instance-%08x`` of the id) is its domain's name on the host.
+    """
+
+    id: int
+    uuid: str
+    project_id: str
+    user_id: str
+    display_name: str
+    hostname: str
+    image_ref: str
+    flavor: Flavor
+    vm_state: VmState
+    task_state: TaskState | None
+    power_state: PowerState
+    host: str | None
+    key_name: str | None
+    user_data: str | None
+    config_drive: bool
+    locked: bool
+    availability_zone: str | None
+    metadata: Mapping[str, str]
+    requested_networks: tuple[RequestedNetwork, ...]
+    reservation_id: str
+    launch_index: int
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+    launched_at: datetime.datetime | None
+    fault: Fault | None = None
+
+    @property
+    def name(self) -> str:
+        return f'instance-{self.id:08x}'
+
+
+@primitive.versioned('1.0')
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NewNetwork:
+    """What is decided about a network before it is stored. The v4 range is ``cidr``, of which
+    ``dhcp_start`` to ``dhcp_end`` may be given to NICs; ``dns`` is in order of preference."""
+
+    uuid: str
+    label: str
+    kind: model.NetworkKind
+    project_id: str | None
+    cidr: str
+    gateway: str | None
+    dhcp_server: str | None
+    dhcp_start: str
+    dhcp_end: str
+    dns: tuple[str, ...]
+    bridge: str
+    physical_network: str | None
+    vlan: int | None
+    mtu: int | None
+    multi_host: bool
+
+
+@primitive.versioned('1.0')
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Network(NewNetwork):
+    """A network as it is stored; ``host`` serves its gateway and DHCP, None until one is
+    needed."""
+
+    id: int
+    host: str | None
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+@primitive.versioned('1.0')
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Vif:
+    """A NIC's row with its addresses, in their order. ``uuid`` is the model's ``VIF.id``."""
+
+    id: int
+    uuid: str
+    instance_uuid: str
+    network_uuid: str
+    index: int
+    mac: str
+    default_route: bool
+    tag: str | None
+    addresses: tuple[str, ...]
+    hostname: str
+    """The name of the NIC's instance, which the network's DHCP server gives it."""
+
+
+@primitive.versioned('1.0')
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WantedNic:
+    """A NIC to be allocated: the plan that one transaction carries out or refuses whole."""
+
+    uuid: str
+    index: int
+    network_uuid: str
+    mac: str
+    default_route: bool
+    fixed_ip: str | None = None
+    tag: str | None = None

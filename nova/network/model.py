@@ -1,0 +1,164 @@
+"""What the rest of the project knows about an instance's NICs: one immutable snapshot.
+
+:class:`NetworkInfo` holds an instance's VIFs in NIC order; each :class:`VIF` is on a
+:class:`Network`, which has at most one :class:`Subnet` per address family. The domain XML, the
+filters, the DHCP files, the metadata and the API are all rendered from the same snapshot, so
+they cannot disagree. Everything here is a value: frozen, made of tuples and strings, comparable,
+and able to cross RPC (:mod:`nova.primitive`).
+
+Addresses are strings in canonical form (``str(netaddr.IPAddress(...))``), ranges are
+``address/prefix``, MAC addresses are lower case with colons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import dataclasses
+import enum
+import hashlib
+
+import netaddr
+
+from nova import primitive
+
+#: Linux IFNAMSIZ less its terminating NUL (include/uapi/linux/if.h).
+DEVICE_NAME_MAX = 15
+
+
+class NetworkKind(enum.StrEnum):
+    """How a network is made; each kind is served by the manager class of that name."""
+
+    FLAT = 'flat'
+    FLAT_DHCP = 'flat_dhcp'
+    VLAN = 'vlan'
+
+
+@primitive.versioned('1.0')
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A static route given to the guest: ``cidr`` is reached through ``gateway``."""
+
+    cidr: str
+    gateway: str
+
+
+@primitive.versioned('1.0')
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Subnet:
+    """One address range of a network.
+
+    ``gateway`` is None on a network that leads nowhere. ``dhcp_server`` is the address that DHCP
+    answers come from, a field of its own because it need not be the gateway; None where nobody
+    serves DHCP.
+    """
+
+    cidr: str
+    gateway: str | None = None
+    dhcp_server: str | None = None
+    dns: tuple[str, ...] = ()
+    routes: tuple[Route, ...] = ()
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return netaddr.IPNetwork(self.cidr).version
+
+    @property
+    def network_address(self) -> str:
+        return str(netaddr.IPNetwork(self.cidr).network)
+
+    @property
+    def netmask(self) -> str:
+        return str(netaddr.IPNetwork(self.cidr).netmask)
+
+    @property
+    def prefix_length(self) -> int:
+        return netaddr.IPNetwork(self.cidr).prefixlen
+
+    def __contains__(self, address: str) -> bool:
+        return netaddr.IPAddress(address) in netaddr.IPNetwork(self.cidr)
+
+
+@primitive.versioned('1.0')
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A network as its guests see it. ``id`` is the network's UUID, ``host`` the host that
+    serves its gateway and DHCP (None: not chosen yet)."""
+
+    id: str
+    label: str
+    kind: NetworkKind
+    bridge: str
+    subnets: tuple[Subnet, ...] = ()
+    mtu: int | None = None
+    vlan: int | None = None
+    physical_network: str | None = None
+    host: str | None = None
+    multi_host: bool = False
+
+    def subnet(self, version: int) -> Subnet | None:
+        """The range of IP ``version`` 4 or 6, or None."""
+        return next((s for s in self.subnets if s.version == version), None)
+
+
+@primitive.versioned('1.0')
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class VIF:
+    """An instance's network interface.
+
+    ``id`` is a UUID, the key of everything that belongs to this NIC. ``index`` is its place in
+    the guest, from 0, kept for life and never given to another NIC while the instance lives.
+    ``addresses`` are the fixed IPs of all families, the first of each family being the one that
+    DHCP hands out.
+    """
+
+    id: str
+    index: int
+    mac: str
+    network: Network
+    addresses: tuple[str, ...] = ()
+    default_route: bool = False
+    tag: str | None = None
+
+    @property
+    def device(self) -> str:
+        """Name of the host's tap device, at most 15 characters, from the id and so unique."""
+        return f'tap{self.id.replace("-", "")[: DEVICE_NAME_MAX - 3]}'
+
+    def addresses_of(self, version: int) -> tuple[str, ...]:
+        """The fixed IPs of IP ``version`` 4 or 6, in order."""
+        return tuple(a for a in self.addresses if netaddr.IPAddress(a).version == version)
+
+
+@primitive.versioned('1.0')
+@dataclasses.dataclass(frozen=True, slots=True)
+class NetworkInfo:
+    """All NICs of one instance, in the order of their index."""
+
+    vifs: tuple[VIF, ...] = ()
+
+    def __post_init__(self) -> None:
+        indexes = [vif.index for vif in self.vifs]
+        if indexes != sorted(set(indexes)):
+            raise ValueError(f'NIC indexes {indexes} are not strictly increasing')
+
+    def __iter__(self) -> Iterator[VIF]:
+        return iter(self.vifs)
+
+    def __len__(self) -> int:
+        return len(self.vifs)
+
+    def __getitem__(self, position: int) -> VIF:
+        return self.vifs[position]
+
+
+def bounded_device_name(prefix: str, key: str) -> str:
+    """A device name of at most 15 characters that is ``prefix`` and a digest of ``key``.
+
+    Equal keys give equal names; names of different keys differ but for a collision of a 40-bit
+    or longer digest.
+    """
+    room = DEVICE_NAME_MAX - len(prefix)
+    if room < 10:
+        raise ValueError(f'prefix {prefix!r} leaves no room for a digest')
+    return prefix + hashlib.sha256(key.encode()).hexdigest()[:room]

@@ -1,0 +1,76 @@
+"""The port between the compute manager and a hypervisor.
+
+An adapter never sees the database or the network manager: it gets records and one
+:class:`nova.network.model.NetworkInfo` and makes them true on its host.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+
+from nova.db import records
+from nova.network import model
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class HostResources:
+    """What a host has, before anything is claimed of it."""
+
+    hypervisor_type: str
+    hypervisor_version: int
+    """major * 1,000,000 + minor * 1,000 + release, as libvirt counts."""
+    vcpus: int
+    memory_mb: int
+    disk_gb: int
+
+
+class ComputeDriver(abc.ABC):
+    """One host's hypervisor. Calls may block on the hypervisor but not the service's other
+    green threads."""
+
+    @abc.abstractmethod
+    def init_host(self, host: str) -> None:
+        """Called once when the service starts, before any other call.
+
+        :raises HypervisorError: the hypervisor cannot be reached.
+        """
+
+    @abc.abstractmethod
+    def host_resources(self) -> HostResources:
+        """What the host has, in all."""
+
+    @abc.abstractmethod
+    def spawn(self, instance: records.Instance, network_info: model.NetworkInfo) -> None:
+        """Make and start the guest. When it returns, the guest runs with every NIC filtered from
+        its first frame; when it raises, nothing of the guest is left on the host.
+
+        :raises ImageNotFound: the image is gone.
+        :raises ImageUnacceptable: its content is not what its format says, or it is unsafe.
+        :raises ImageDownloadFailed: it could not be fetched.
+        :raises NetworkSetupFailed: a link that the guest needs could not be made.
+        :raises HypervisorError: the hypervisor refused the domain.
+        """
+
+    @abc.abstractmethod
+    def destroy(self, instance: records.Instance, network_info: model.NetworkInfo) -> None:
+        """Take the guest and everything made for it off the host. Whatever is already gone is
+        no error, so a destroy that was cut short may be called again.
+
+        :raises HypervisorError: the domain could not be destroyed; nothing else was touched.
+        """
+
+    @abc.abstractmethod
+    def power_state(self, instance: records.Instance) -> records.PowerState:
+        """The guest's power state; NOSTATE when there is no such guest."""
+
+    @abc.abstractmethod
+    def console_output(self, instance: records.Instance, max_bytes: int) -> bytes:
+        """The last ``max_bytes`` bytes that the guest wrote to its serial console.
+
+        :raises ConsoleNotAvailable: the guest has no console log.
+        """
+
+    @abc.abstractmethod
+    def list_instance_names(self) -> list[str]:
+        """The names of all of our domains on this host, in no order."""
