@@ -1,0 +1,68 @@
+"""All that the rest of the project may ask of the database.
+
+Each function is one transaction; values go in and frozen records come out.
+"""
+
+from nova.db.flavors import (
+    flavor_create,
+    flavor_delete,
+    flavor_get,
+    flavor_list,
+)
+from nova.db.hosts import (
+    compute_node_get,
+    compute_node_list,
+    compute_node_report,
+    instance_claim,
+    service_list,
+    service_report,
+)
+from nova.db.instances import (
+    ANY,
+    instance_create,
+    instance_destroy,
+    instance_get,
+    instance_list,
+    instance_set_fault,
+    instance_update,
+)
+from nova.db.networks import (
+    network_claim_host,
+    network_create,
+    network_delete,
+    network_get,
+    network_list,
+    vifs_allocate,
+    vifs_deallocate,
+    vifs_of_instances,
+    vifs_of_networks,
+)
+
+__all__ = [
+    'ANY',
+    'compute_node_get',
+    'compute_node_list',
+    'compute_node_report',
+    'flavor_create',
+    'flavor_delete',
+    'flavor_get',
+    'flavor_list',
+    'instance_claim',
+    'instance_create',
+    'instance_destroy',
+    'instance_get',
+    'instance_list',
+    'instance_set_fault',
+    'instance_update',
+    'network_claim_host',
+    'network_create',
+    'network_delete',
+    'network_get',
+    'network_list',
+    'service_list',
+    'service_report',
+    'vifs_allocate',
+    'vifs_deallocate',
+    'vifs_of_instances',
+    'vifs_of_networks',
+]

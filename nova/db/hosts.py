@@ -1,0 +1,163 @@
+"""Services and compute nodes: who is there, what they have, and claims on it."""
+
+from __future__ import annotations
+
+import uuid
+
+from oslo_db import exception as db_exc
+import sqlalchemy as sa
+
+from nova import exception
+from nova.db import models, records, retry, session
+
+
+def _read_service(row: models.Service) -> records.Service:
+    return records.Service(
+        id=row.id,
+        host=row.host,
+        binary=row.binary,
+        disabled=row.disabled,
+        disabled_reason=row.disabled_reason,
+        created_at=row.created_at,
+        last_seen_at=row.last_seen_at,
+    )
+
+
+def _read_node(row: models.ComputeNode) -> records.ComputeNode:
+    return records.ComputeNode(
+        id=row.id,
+        uuid=row.uuid,
+        host=row.host,
+        hypervisor_type=row.hypervisor_type,
+        hypervisor_version=row.hypervisor_version,
+        vcpus=row.vcpus,
+        memory_mb=row.memory_mb,
+        disk_gb=row.disk_gb,
+        vcpus_used=row.vcpus_used,
+        memory_mb_used=row.memory_mb_used,
+        disk_gb_used=row.disk_gb_used,
+        instances=row.instances,
+    )
+
+
+@retry.on_deadlock
+def service_report(host: str, binary: str) -> None:
+    """Note that the service is alive now; the first report makes its row."""
+    now = models.utcnow()
+    mine = (models.Service.host == host, models.Service.binary == binary)
+    with session.database().writer() as db:
+        found = db.execute(sa.update(models.Service).where(*mine).values(last_seen_at=now))
+        if found.rowcount:
+            return
+    try:
+        with session.database().writer() as db:
+            db.add(models.Service(host=host, binary=binary, last_seen_at=now))
+    except db_exc.DBDuplicateEntry:
+        pass  # another process of the same name reported first, which says the same
+
+
+def service_list() -> tuple[records.Service, ...]:
+    """All services that ever reported, by host and name."""
+    order = (models.Service.host, models.Service.binary)
+    with session.database().reader() as db:
+        rows = db.scalars(sa.select(models.Service).order_by(*order))
+        return tuple(_read_service(row) for row in rows)
+
+
+@retry.on_deadlock
+def compute_node_report(
+    host: str,
+    *,
+    hypervisor_type: str,
+    hypervisor_version: int,
+    vcpus: int,
+    memory_mb: int,
+    disk_gb: int,
+) -> records.ComputeNode:
+    """Store what ``host`` has; what is claimed of it stays."""
+    values = {
+        'hypervisor_type': hypervisor_type,
+        'hypervisor_version': hypervisor_version,
+        'vcpus': vcpus,
+        'memory_mb': memory_mb,
+        'disk_gb': disk_gb,
+    }
+    with session.database().writer() as db:
+        row = db.scalar(sa.select(models.ComputeNode).where(models.ComputeNode.host == host))
+        if row is None:
+            row = models.ComputeNode(uuid=str(uuid.uuid4()), host=host, **values)
+            db.add(row)
+        else:
+            for name, value in values.items():
+                setattr(row, name, value)
+        db.flush()
+        return _read_node(row)
+
+
+def compute_node_get(host: str) -> records.ComputeNode:
+    """:raises HostNotFound:"""
+    with session.database().reader() as db:
+        row = db.scalar(sa.select(models.ComputeNode).where(models.ComputeNode.host == host))
+        if row is None:
+            raise exception.HostNotFound(host=host)
+        return _read_node(row)
+
+
+def compute_node_list() -> tuple[records.ComputeNode, ...]:
+    """All compute nodes, by host."""
+    with session.database().reader() as db:
+        rows = db.scalars(sa.select(models.ComputeNode).order_by(models.ComputeNode.host))
+        return tuple(_read_node(row) for row in rows)
+
+
+@retry.on_deadlock
+def instance_claim(
+    instance_uuid: str,
+    host: str,
+    *,
+    vcpus: int,
+    memory_mb: int,
+    disk_gb: int,
+    vcpus_limit: int,
+    memory_mb_limit: int,
+    disk_gb_limit: int,
+) -> bool:
+    """Give the instance, which has no host yet, to ``host`` if its claims stay within the limits.
+
+    The comparison and the claim are one statement, so that two schedulers cannot both take the
+    last room.
+
+    :returns: False when the room is gone; nothing is changed then.
+    :raises InstanceNotFound: it was deleted meanwhile, or has a host.
+    """
+    node, instance = models.ComputeNode, models.Instance
+    claim = (
+        sa.update(node)
+        .where(
+            node.host == host,
+            node.vcpus_used + vcpus <= vcpus_limit,
+            node.memory_mb_used + memory_mb <= memory_mb_limit,
+            node.disk_gb_used + disk_gb <= disk_gb_limit,
+        )
+        .values(
+            vcpus_used=node.vcpus_used + vcpus,
+            memory_mb_used=node.memory_mb_used + memory_mb,
+            disk_gb_used=node.disk_gb_used + disk_gb,
+            instances=node.instances + 1,
+        )
+    )
+    place = (
+        sa.update(instance)
+        .where(
+            instance.uuid == instance_uuid,
+            instance.host.is_(None),
+            instance.task_state == records.TaskState.SCHEDULING,
+        )
+        .values(host=host)
+    )
+    with session.database().writer() as db:
+        if db.execute(claim).rowcount == 0:
+            return False
+        if db.execute(place).rowcount == 0:
+            raise exception.InstanceNotFound(instance_id=instance_uuid)
+    return True

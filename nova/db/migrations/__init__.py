@@ -1,0 +1,1 @@
+"""The schema's history, for alembic. ``nova-manage db sync`` runs it."""

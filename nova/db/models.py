@@ -1,0 +1,197 @@
+"""The tables.
+
+No row is kept after its object is gone: a deleted instance, NIC or network leaves nothing that a
+query would have to skip.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+from sqlalchemy.dialects import mysql
+from sqlalchemy.orm import Mapped, mapped_column
+
+#: Before any address was ever given; sorts before every release.
+NEVER = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
+def utcnow() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime.datetime]):
+    """Aware datetimes in, aware datetimes (UTC) out, stored without zone."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
+        if dialect.name in ('mysql', 'mariadb'):
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        return dialect.type_descriptor(sa.DateTime())
+
+    def process_bind_param(self, value: datetime.datetime | None, dialect: sa.Dialect) -> Any:
+        return None if value is None else value.astimezone(datetime.UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime.datetime | None:
+        return None if value is None else value.replace(tzinfo=datetime.UTC)
+
+
+class Base(orm.DeclarativeBase):
+    metadata = sa.MetaData(
+        naming_convention={
+            'ix': 'ix_%(table_name)s_%(column_0_N_name)s',
+            'uq': 'uq_%(table_name)s_%(column_0_N_name)s',
+            'fk': 'fk_%(table_name)s_%(column_0_N_name)s',
+            'pk': 'pk_%(table_name)s',
+        }
+    )
+    type_annotation_map = {
+        datetime.datetime: UtcDateTime,
+        dict[str, Any]: sa.JSON,
+        list[Any]: sa.JSON,
+    }
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime.datetime] = mapped_column(default=utcnow)
+    updated_at: Mapped[datetime.datetime] = mapped_column(default=utcnow, onupdate=utcnow)
+
+
+Uuid = sa.String(36)
+Name = sa.String(255)
+Address = sa.String(39)
+
+
+class Service(Base):
+    __tablename__ = 'services'
+    __table_args__ = (sa.UniqueConstraint('host', 'binary'),)
+
+    host: Mapped[str] = mapped_column(Name)
+    binary: Mapped[str] = mapped_column(Name)
+    disabled: Mapped[bool] = mapped_column(default=False)
+    disabled_reason: Mapped[str | None] = mapped_column(Name)
+    last_seen_at: Mapped[datetime.datetime] = mapped_column(default=utcnow)
+
+
+class ComputeNode(Base):
+    __tablename__ = 'compute_nodes'
+
+    uuid: Mapped[str] = mapped_column(Uuid, unique=True)
+    host: Mapped[str] = mapped_column(Name, unique=True)
+    hypervisor_type: Mapped[str] = mapped_column(Name)
+    hypervisor_version: Mapped[int]
+    vcpus: Mapped[int]
+    memory_mb: Mapped[int]
+    disk_gb: Mapped[int]
+    vcpus_used: Mapped[int] = mapped_column(default=0)
+    memory_mb_used: Mapped[int] = mapped_column(default=0)
+    disk_gb_used: Mapped[int] = mapped_column(default=0)
+    instances: Mapped[int] = mapped_column(default=0)
+
+
+class Flavor(Base):
+    __tablename__ = 'flavors'
+
+    flavorid: Mapped[str] = mapped_column(Name, unique=True)
+    name: Mapped[str] = mapped_column(Name, unique=True)
+    memory_mb: Mapped[int]
+    vcpus: Mapped[int]
+    root_gb: Mapped[int]
+    ephemeral_gb: Mapped[int] = mapped_column(default=0)
+    swap_mb: Mapped[int] = mapped_column(default=0)
+    is_public: Mapped[bool] = mapped_column(default=True)
+    disabled: Mapped[bool] = mapped_column(default=False)
+    extra_specs: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Instance(Base):
+    __tablename__ = 'instances'
+    # an id is a domain's name, so that it must not come back while a guest is being cleaned up
+    __table_args__ = {'sqlite_autoincrement': True}
+
+    uuid: Mapped[str] = mapped_column(Uuid, unique=True)
+    project_id: Mapped[str] = mapped_column(Name, index=True)
+    user_id: Mapped[str] = mapped_column(Name)
+    display_name: Mapped[str] = mapped_column(Name)
+    hostname: Mapped[str] = mapped_column(Name)
+    image_ref: Mapped[str] = mapped_column(Name)
+    flavor: Mapped[dict[str, Any]]
+    vm_state: Mapped[str] = mapped_column(sa.String(32))
+    task_state: Mapped[str | None] = mapped_column(sa.String(32))
+    power_state: Mapped[int]
+    host: Mapped[str | None] = mapped_column(Name, index=True)
+    key_name: Mapped[str | None] = mapped_column(Name)
+    user_data: Mapped[str | None] = mapped_column(sa.Text().with_variant(mysql.MEDIUMTEXT, 'mysql'))
+    config_drive: Mapped[bool]
+    locked: Mapped[bool] = mapped_column(default=False)
+    availability_zone: Mapped[str | None] = mapped_column(Name)
+    user_metadata: Mapped[dict[str, Any]]
+    requested_networks: Mapped[list[Any]]
+    reservation_id: Mapped[str] = mapped_column(Name)
+    launch_index: Mapped[int] = mapped_column(default=0)
+    launched_at: Mapped[datetime.datetime | None]
+    fault_code: Mapped[int | None]
+    fault_message: Mapped[str | None] = mapped_column(sa.Text)
+    fault_details: Mapped[str | None] = mapped_column(sa.Text)
+    fault_at: Mapped[datetime.datetime | None]
+
+
+class Network(Base):
+    __tablename__ = 'networks'
+
+    uuid: Mapped[str] = mapped_column(Uuid, unique=True)
+    label: Mapped[str] = mapped_column(Name)
+    kind: Mapped[str] = mapped_column(sa.String(16))
+    project_id: Mapped[str | None] = mapped_column(Name, index=True)
+    cidr: Mapped[str] = mapped_column(sa.String(43))
+    gateway: Mapped[str | None] = mapped_column(Address)
+    dhcp_server: Mapped[str | None] = mapped_column(Address)
+    dhcp_start: Mapped[str] = mapped_column(Address)
+    dhcp_end: Mapped[str] = mapped_column(Address)
+    dns: Mapped[list[Any]]
+    bridge: Mapped[str] = mapped_column(sa.String(15))
+    physical_network: Mapped[str | None] = mapped_column(Name)
+    vlan: Mapped[int | None]
+    mtu: Mapped[int | None]
+    multi_host: Mapped[bool] = mapped_column(default=False)
+    host: Mapped[str | None] = mapped_column(Name, index=True)
+
+
+class Vif(Base):
+    __tablename__ = 'virtual_interfaces'
+    __table_args__ = (sa.UniqueConstraint('instance_uuid', 'index'),)
+
+    uuid: Mapped[str] = mapped_column(Uuid, unique=True)
+    instance_uuid: Mapped[str] = mapped_column(sa.ForeignKey('instances.uuid'))
+    network_id: Mapped[int] = mapped_column(sa.ForeignKey('networks.id'), index=True)
+    index: Mapped[int]
+    mac: Mapped[str] = mapped_column(sa.String(17), unique=True)
+    default_route: Mapped[bool] = mapped_column(default=False)
+    tag: Mapped[str | None] = mapped_column(sa.String(60))
+
+
+class FixedIp(Base):
+    """One address that a network may give; taken while ``vif_id`` is set."""
+
+    __tablename__ = 'fixed_ips'
+    __table_args__ = (
+        sa.UniqueConstraint('network_id', 'address'),
+        # what the search for a free address reads; small because it holds only the free ones
+        sa.Index(
+            'ix_fixed_ips_free',
+            'network_id',
+            'released_at',
+            'id',
+            sqlite_where=sa.text('vif_id IS NULL AND NOT reserved'),
+            postgresql_where=sa.text('vif_id IS NULL AND NOT reserved'),
+        ),
+    )
+
+    network_id: Mapped[int] = mapped_column(sa.ForeignKey('networks.id'))
+    address: Mapped[str] = mapped_column(Address)
+    vif_id: Mapped[int | None] = mapped_column(sa.ForeignKey('virtual_interfaces.id'), index=True)
+    reserved: Mapped[bool] = mapped_column(default=False)
+    released_at: Mapped[datetime.datetime] = mapped_column(default=NEVER)
