@@ -96,14 +96,15 @@ def _read_object(value: Mapping[str, Any]) -> Any:
     cls, ours = _registry[name]
     if version.partition('.')[0] != ours.partition('.')[0]:
         raise IncompatibleVersion(f'{name} {version} cannot be read as {ours}')
-    known = _annotations(cls)
+    known = _annotations(name)
     return cls(
         **{key: _read(known[key], item) for key, item in value[DATA].items() if key in known}
     )
 
 
 @functools.cache
-def _annotations(cls: type[Any]) -> dict[str, Any]:
+def _annotations(name: str) -> dict[str, Any]:
+    cls, _version = _registry[name]
     hints = typing.get_type_hints(cls)
     return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}
 

@@ -61,7 +61,7 @@ class Subnet:
     @property
     def version(self) -> int:
         """4 or 6."""
-        return netaddr.IPNetwork(self.cidr).version
+        return int(netaddr.IPNetwork(self.cidr).version)
 
     @property
     def network_address(self) -> str:
@@ -73,7 +73,7 @@ class Subnet:
 
     @property
     def prefix_length(self) -> int:
-        return netaddr.IPNetwork(self.cidr).prefixlen
+        return int(netaddr.IPNetwork(self.cidr).prefixlen)
 
     def __contains__(self, address: str) -> bool:
         return netaddr.IPAddress(address) in netaddr.IPNetwork(self.cidr)
