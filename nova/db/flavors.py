@@ -78,6 +78,6 @@ def flavor_list() -> tuple[records.Flavor, ...]:
 def flavor_delete(flavorid: str) -> None:
     """:raises FlavorNotFound:"""
     with session.database().writer() as db:
-        found = db.execute(sa.delete(models.Flavor).where(models.Flavor.flavorid == flavorid))
-        if found.rowcount == 0:
+        gone = sa.delete(models.Flavor).where(models.Flavor.flavorid == flavorid)
+        if session.count(db, gone) == 0:
             raise exception.FlavorNotFound(flavor_id=flavorid)

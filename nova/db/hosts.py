@@ -46,8 +46,7 @@ def service_report(host: str, binary: str) -> None:
     now = models.utcnow()
     mine = (models.Service.host == host, models.Service.binary == binary)
     with session.database().writer() as db:
-        found = db.execute(sa.update(models.Service).where(*mine).values(last_seen_at=now))
-        if found.rowcount:
+        if session.count(db, sa.update(models.Service).where(*mine).values(last_seen_at=now)):
             return
     try:
         with session.database().writer() as db:
@@ -156,8 +155,8 @@ def instance_claim(
         .values(host=host)
     )
     with session.database().writer() as db:
-        if db.execute(claim).rowcount == 0:
+        if session.count(db, claim) == 0:
             return False
-        if db.execute(place).rowcount == 0:
+        if session.count(db, place) == 0:
             raise exception.InstanceNotFound(instance_id=instance_uuid)
     return True

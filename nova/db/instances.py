@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -175,9 +175,9 @@ def instance_update(
         matching = sa.update(models.Instance).where(models.Instance.uuid == uuid)
         if not isinstance(expected_task_state, _Any):
             matching = matching.where(models.Instance.task_state == expected_task_state)
-        found = cast(Any, db.execute(matching.values(**values)))
+        changed = session.count(db, matching.values(**values))
         row = _row(db, uuid)
-        if found.rowcount == 0:
+        if changed == 0:
             raise exception.InstanceInvalidState(
                 method='update', instance_id=uuid, state=row.task_state or row.vm_state
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 import datetime
-from typing import Any, cast
+from typing import cast
 
 from oslo_db import exception as db_exc
 import sqlalchemy as sa
@@ -235,15 +235,12 @@ def _insert_vifs(
 def _take_address(db: orm.Session, network: models.Network, vif_id: int, address: str) -> None:
     fixed_ip = models.FixedIp
     here = (fixed_ip.network_id == network.id, fixed_ip.address == address)
-    taken = cast(
-        Any,
-        db.execute(
-            sa.update(fixed_ip)
-            .where(*here, fixed_ip.vif_id.is_(None), fixed_ip.reserved.is_(False))
-            .values(vif_id=vif_id)
-        ),
+    take = (
+        sa.update(fixed_ip)
+        .where(*here, fixed_ip.vif_id.is_(None), fixed_ip.reserved.is_(False))
+        .values(vif_id=vif_id)
     )
-    if taken.rowcount:
+    if session.count(db, take):
         return
     row = db.scalar(sa.select(fixed_ip).where(*here))
     if row is None or row.reserved:

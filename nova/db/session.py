@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 import contextlib
 import threading
-from typing import Any
+from typing import Any, cast
 
 from oslo_db import options as db_options
 from oslo_db.sqlalchemy import engines
@@ -54,6 +54,12 @@ class Database:
     def dispose(self) -> None:
         """Close the connections."""
         self.engine.dispose()
+
+
+def count(db: orm.Session, statement: sa.Update | sa.Delete) -> int:
+    """Execute ``statement`` and return how many rows it matched."""
+    result = cast(sa.CursorResult[Any], db.execute(statement))
+    return result.rowcount
 
 
 def _prepare_sqlite(engine: sa.Engine) -> None:

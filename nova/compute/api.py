@@ -1,0 +1,334 @@
+"""What the HTTP layer asks of compute: checks and stores requests, and passes them on.
+
+Authorization is the HTTP layer's; here a project sees its own instances and an administrator all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+import uuid
+
+import re2
+
+from nova import context as nova_context
+from nova import exception, liveness
+from nova.compute import names
+from nova.db import api as db
+from nova.db import records
+
+
+class Images(Protocol):
+    """Glance, as far as a create request needs it."""
+
+    def show(self, context: nova_context.RequestContext, image_id: str) -> Any: ...
+
+
+class Networks(Protocol):
+    """The networks, as far as requests need them."""
+
+    def validate_requested(
+        self,
+        context: nova_context.RequestContext,
+        requested: tuple[records.RequestedNetwork, ...],
+    ) -> tuple[records.RequestedNetwork, ...]: ...
+
+
+class NetworkRpc(Protocol):
+    def deallocate_for_instance(
+        self, context: nova_context.RequestContext, *, instance_uuid: str
+    ) -> None: ...
+
+
+class ComputeRpc(Protocol):
+    def terminate_instance(
+        self, context: nova_context.RequestContext, *, host: str, instance_uuid: str
+    ) -> None: ...
+
+    def get_console_output(
+        self, context: nova_context.RequestContext, *, host: str, instance_uuid: str
+    ) -> str: ...
+
+
+class SchedulerRpc(Protocol):
+    def schedule_instance(
+        self, context: nova_context.RequestContext, *, instance_uuid: str
+    ) -> None: ...
+
+
+class API:
+    """Instances, flavors and hosts for the HTTP layer."""
+
+    def __init__(
+        self,
+        *,
+        images: Images,
+        networks: Networks,
+        network_rpc: NetworkRpc,
+        compute_rpc: ComputeRpc,
+        scheduler_rpc: SchedulerRpc,
+        service_down_time_s: int,
+    ) -> None:
+        self._images = images
+        self._networks = networks
+        self._network_rpc = network_rpc
+        self._compute_rpc = compute_rpc
+        self._scheduler_rpc = scheduler_rpc
+        self._service_down_time_s = service_down_time_s
+
+    # --- instances
+
+    def create(
+        self,
+        context: nova_context.RequestContext,
+        *,
+        name: str,
+        image_ref: str,
+        flavor_ref: str,
+        requested_networks: tuple[records.RequestedNetwork, ...] = (),
+        min_count: int = 1,
+        max_count: int = 1,
+        metadata: Mapping[str, str] | None = None,
+        key_name: str | None = None,
+        user_data: str | None = None,
+        config_drive: bool = False,
+        availability_zone: str | None = None,
+    ) -> list[records.Instance]:
+        """Store ``max_count`` instances and send them to the scheduler.
+
+        Everything that can be known to be wrong is refused before the first one is stored.
+
+        :returns: the instances, in BUILD.
+        :raises FlavorNotFound:
+        :raises ImageNotFound:
+        :raises ImageUnacceptable: the image is not active, or needs a larger flavor.
+        :raises NetworkNotFound:
+        :raises InvalidInput: with the field that is wrong.
+        """
+        flavor = db.flavor_get(flavor_ref)
+        _check_image(self._images.show(context, image_ref), flavor)
+        networks = self._networks.validate_requested(context, requested_networks)
+        _check_counts(min_count, max_count, networks)
+        reservation_id = f'r-{uuid.uuid4().hex[:8]}'
+        instances = []
+        for index, display_name in enumerate(names.build_display_names(name, max_count)):
+            instance_uuid = str(uuid.uuid4())
+            instances.append(
+                db.instance_create(
+                    uuid=instance_uuid,
+                    project_id=str(context.project_id),
+                    user_id=str(context.user_id),
+                    display_name=display_name,
+                    hostname=names.build_hostname(display_name, instance_uuid),
+                    image_ref=image_ref,
+                    flavor=flavor,
+                    requested_networks=networks,
+                    reservation_id=reservation_id,
+                    launch_index=index,
+                    key_name=key_name,
+                    user_data=user_data,
+                    config_drive=config_drive,
+                    availability_zone=availability_zone,
+                    metadata=metadata,
+                )
+            )
+        for instance in instances:
+            self._scheduler_rpc.schedule_instance(context, instance_uuid=instance.uuid)
+        return instances
+
+    def get(self, context: nova_context.RequestContext, instance_uuid: str) -> records.Instance:
+        """:raises InstanceNotFound: also for another project's instance."""
+        project_id = None if context.is_admin else context.project_id
+        return db.instance_get(instance_uuid, project_id=project_id)
+
+    def list(
+        self,
+        context: nova_context.RequestContext,
+        *,
+        filters: Mapping[str, Any] | None = None,
+        limit: int | None = None,
+        marker: str | None = None,
+        all_projects: bool = False,
+    ) -> list[records.Instance]:
+        """The instances, the newest first.
+
+        :param filters: any of ``name`` (an RE2 regular expression), ``vm_states`` (a sequence),
+            ``host``, ``flavor`` (its id), ``image``, ``reservation_id``, ``project_id`` and
+            ``uuid``.
+        :param marker: uuid of the instance after which the list goes on.
+        :raises InvalidInput: a filter is not known or not a regular expression, or the marker is
+            not an instance.
+        """
+        wanted = dict(filters or {})
+        name = _compile(wanted.pop('name', None))
+        only_uuid = wanted.pop('uuid', None)
+        project_id = wanted.pop('project_id', None)
+        query = {
+            'host': wanted.pop('host', None),
+            'vm_states': wanted.pop('vm_states', ()),
+            'flavorid': wanted.pop('flavor', None),
+            'image_ref': wanted.pop('image', None),
+            'reservation_id': wanted.pop('reservation_id', None),
+        }
+        if wanted:
+            raise exception.InvalidInput(field='filter', reason=f'{sorted(wanted)} is not known')
+        in_python = name is not None or only_uuid is not None
+        try:
+            found = db.instance_list(
+                project_id=project_id if all_projects else context.project_id,
+                marker=marker,
+                limit=None if in_python else limit,
+                **query,
+            )
+        except exception.InstanceNotFound as exc:
+            raise exception.InvalidInput(field='marker', reason=f'{marker!r} not found') from exc
+        fit = [
+            instance
+            for instance in found
+            if (name is None or name.search(instance.display_name))
+            and (only_uuid is None or instance.uuid == only_uuid)
+        ]
+        return fit[:limit]
+
+    def update(
+        self,
+        context: nova_context.RequestContext,
+        instance: records.Instance,
+        *,
+        display_name: str,
+    ) -> records.Instance:
+        """Rename the instance; its host name stays what the guest was told."""
+        return db.instance_update(instance.uuid, display_name=display_name)
+
+    def delete(self, context: nova_context.RequestContext, instance: records.Instance) -> None:
+        """Start the deletion; deleting what is being deleted asks again.
+
+        :raises InstanceIsLocked: it is locked and the caller is no administrator.
+        """
+        if instance.locked and not context.is_admin:
+            raise exception.InstanceIsLocked(instance_id=instance.uuid)
+        instance = db.instance_update(instance.uuid, task_state=records.TaskState.DELETING)
+        if instance.host is None:
+            # it was never placed, and DELETING keeps the scheduler from placing it now
+            self._network_rpc.deallocate_for_instance(context, instance_uuid=instance.uuid)
+            db.instance_destroy(instance.uuid, only_without_host=True)
+            return
+        self._compute_rpc.terminate_instance(
+            context, host=instance.host, instance_uuid=instance.uuid
+        )
+
+    def get_console_output(
+        self,
+        context: nova_context.RequestContext,
+        instance: records.Instance,
+        length: int | None = None,
+    ) -> str:
+        """The last ``length`` lines of the console log, or all that is kept.
+
+        :raises ConsoleNotAvailable: the instance has none yet.
+        """
+        if instance.host is None:
+            raise exception.ConsoleNotAvailable(instance_id=instance.uuid)
+        output = self._compute_rpc.get_console_output(
+            context, host=instance.host, instance_uuid=instance.uuid
+        )
+        if length is None or length < 0:
+            return output
+        return ''.join(output.splitlines(keepends=True)[-length:]) if length else ''
+
+    # --- flavors
+
+    def flavor_list(self, context: nova_context.RequestContext) -> tuple[records.Flavor, ...]:
+        """All flavors; to others than administrators, the public ones."""
+        return tuple(f for f in db.flavor_list() if f.is_public or context.is_admin)
+
+    def flavor_get(self, context: nova_context.RequestContext, flavorid: str) -> records.Flavor:
+        """:raises FlavorNotFound:"""
+        flavor = db.flavor_get(flavorid)
+        if not flavor.is_public and not context.is_admin:
+            raise exception.FlavorNotFound(flavor_id=flavorid)
+        return flavor
+
+    def flavor_create(
+        self,
+        context: nova_context.RequestContext,
+        *,
+        flavorid: str | None,
+        name: str,
+        memory_mb: int,
+        vcpus: int,
+        root_gb: int,
+        ephemeral_gb: int = 0,
+        swap_mb: int = 0,
+        is_public: bool = True,
+    ) -> records.Flavor:
+        """:raises FlavorExists:"""
+        return db.flavor_create(
+            flavorid=flavorid or str(uuid.uuid4()),
+            name=name,
+            memory_mb=memory_mb,
+            vcpus=vcpus,
+            root_gb=root_gb,
+            ephemeral_gb=ephemeral_gb,
+            swap_mb=swap_mb,
+            is_public=is_public,
+        )
+
+    def flavor_delete(self, context: nova_context.RequestContext, flavorid: str) -> None:
+        """:raises FlavorNotFound:"""
+        db.flavor_delete(flavorid)
+
+    # --- hosts
+
+    def service_list(self, context: nova_context.RequestContext) -> tuple[records.Service, ...]:
+        return db.service_list()
+
+    def is_up(self, service: records.Service) -> bool:
+        return liveness.is_up(service, liveness.now(), self._service_down_time_s)
+
+    def compute_node_list(
+        self, context: nova_context.RequestContext
+    ) -> tuple[records.ComputeNode, ...]:
+        return db.compute_node_list()
+
+
+def _check_image(image: Any, flavor: records.Flavor) -> None:
+    if image.status != 'active':
+        raise exception.ImageUnacceptable(
+            image_id=image.id, reason=f'its status is {image.status}, not active'
+        )
+    if image.min_ram_mb > flavor.memory_mb:
+        raise exception.ImageUnacceptable(
+            image_id=image.id,
+            reason=f'it needs {image.min_ram_mb} MiB of memory, flavor {flavor.name} has '
+            f'{flavor.memory_mb}',
+        )
+    if flavor.root_gb and image.min_disk_gb > flavor.root_gb:
+        raise exception.ImageUnacceptable(
+            image_id=image.id,
+            reason=f'it needs {image.min_disk_gb} GiB of disk, flavor {flavor.name} has '
+            f'{flavor.root_gb}',
+        )
+
+
+def _check_counts(
+    min_count: int, max_count: int, networks: tuple[records.RequestedNetwork, ...]
+) -> None:
+    if min_count > max_count:
+        raise exception.InvalidInput(
+            field='min_count', reason=f'{min_count} is more than max_count {max_count}'
+        )
+    if max_count > 1 and any(network.fixed_ip for network in networks):
+        raise exception.InvalidInput(
+            field='networks', reason='a fixed_ip can be given to one server only'
+        )
+
+
+def _compile(pattern: str | None) -> Any:
+    """RE2 matches in linear time, so that no pattern can hold up the service."""
+    if pattern is None:
+        return None
+    try:
+        return re2.compile(pattern)
+    except re2.error as exc:
+        raise exception.InvalidInput(field='name', reason=f'{pattern!r}: {exc}') from exc
