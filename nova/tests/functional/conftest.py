@@ -1,0 +1,1 @@
+"""Fixtures of the functional tests belong here when more than one module needs them."""
