@@ -1,0 +1,9 @@
+"""``nova-api``: one service in a process of its own."""
+
+import sys
+
+from nova import service
+
+
+def main() -> None:
+    service.run(['api'], sys.argv[1:])

@@ -1,0 +1,9 @@
+"""``nova-scheduler``: one service in a process of its own."""
+
+import sys
+
+from nova import service
+
+
+def main() -> None:
+    service.run(['scheduler'], sys.argv[1:])
