@@ -1,0 +1,1 @@
+"""A compute service whose instances have several network interfaces."""

@@ -19,6 +19,7 @@
     │   ├── VifNotFound
     │   ├── HostNotFound
     │   └── ConsoleNotAvailable
+    ├── MicroversionUnsupported 406
     ├── Conflict                409  the request is well formed but the state forbids it
     │   ├── InstanceInvalidState
     │   ├── InstanceIsLocked
@@ -35,7 +36,7 @@
         │   └── DomainNotFound
         ├── NetworkSetupFailed       a link, address or DHCP server could not be made
         ├── FirewallSetupFailed
-        └── ServiceUnavailable       no live service took the call
+        └── ServiceUnavailable  503  no live service took the call
 
 A class gives the text (``msg_fmt``, filled from keyword arguments, which stay available as
 ``kwargs``) and the HTTP status (``code``) that the API layer answers with. ``safe`` says whether
@@ -137,6 +138,13 @@ class HostNotFound(NotFound):
 
 class ConsoleNotAvailable(NotFound):
     msg_fmt = 'Guest %(instance_id)s does not have a console log available.'
+
+
+class MicroversionUnsupported(NovaException):
+    msg_fmt = (
+        'Version %(version)s is not served: the lowest is %(lowest)s, the highest %(highest)s.'
+    )
+    code = 406
 
 
 class Conflict(NovaException):

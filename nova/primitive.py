@@ -56,11 +56,9 @@ def to_primitive(value: Any) -> Any:
 
     :raises TypeError: it holds something that is neither registered nor a JSON value.
     """
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    if isinstance(value, enum.Enum):
+    if isinstance(value, enum.Enum):  # before int and str, which StrEnum and IntEnum are
         return value.value
-    if isinstance(value, str):
+    if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, datetime.datetime):
         return value.isoformat()

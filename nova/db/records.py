@@ -152,6 +152,7 @@ class Instance:
 
     @property
     def name(self) -> str:
+        """Of the domain, its disks' folder and its filters: ``instance-0000002a`` for id 42."""
         return f'instance-{self.id:08x}'
 
 

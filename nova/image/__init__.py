@@ -1,0 +1,1 @@
+"""Images: the client of Glance, and the inspection of what it delivers."""

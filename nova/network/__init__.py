@@ -1,0 +1,1 @@
+"""Networks of plain Linux bridges: allocation, bridges, VLANs, DHCP, routing, firewall."""

@@ -65,14 +65,17 @@ class Subnet:
 
     @property
     def network_address(self) -> str:
+        """The lowest address of the range, without the prefix length."""
         return str(netaddr.IPNetwork(self.cidr).network)
 
     @property
     def netmask(self) -> str:
+        """In the family's own notation: ``255.255.255.0``, ``ffff:ffff:ffff:ffff::``."""
         return str(netaddr.IPNetwork(self.cidr).netmask)
 
     @property
     def prefix_length(self) -> int:
+        """Leading one bits of the netmask."""
         return int(netaddr.IPNetwork(self.cidr).prefixlen)
 
     def __contains__(self, address: str) -> bool:

@@ -20,6 +20,7 @@ import pathlib
 from typing import Any
 
 import hypothesis
+from hypothesis import configuration
 import pytest
 
 DATA = pathlib.Path(__file__).parent / 'data'
@@ -30,6 +31,12 @@ hypothesis.settings.register_profile(
     'nova', database=None, deadline=None, derandomize=True, max_examples=50
 )
 hypothesis.settings.load_profile('nova')
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _hypothesis_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Hypothesis keeps tables of Unicode somewhere, by default in the working directory."""
+    configuration.set_hypothesis_home_dir(tmp_path_factory.mktemp('hypothesis'))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,0 +1,1 @@
+"""Hypervisors: the port, and its adapters."""

@@ -1,0 +1,1 @@
+"""What may pass on a NIC, and the drivers that make it so."""

@@ -1,0 +1,1 @@
+"""Small idempotent effects on the host: links, bridges, DHCP servers."""

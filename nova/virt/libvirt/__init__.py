@@ -1,0 +1,1 @@
+"""The adapter for KVM and QEMU through libvirt."""
