@@ -8,14 +8,14 @@ names it.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 import os
 import re
 import select
 import time
-from dataclasses import dataclass
 from types import TracebackType
 
-from .sandbox import Sandbox, SandboxError
+from lab.sandbox import Sandbox, SandboxError
 
 #: Both directions of a terminal device, over our stdout and stdin.
 RELAY = 'stty -F "$1" raw -echo; cat "$1" & exec cat >"$1"'
@@ -40,11 +40,11 @@ class Console:
 
     def __init__(self, sandbox: Sandbox, domain: str) -> None:
         """Attach to a libvirt domain by its name.  Raises CommandError if it does not run."""
-        tty = sandbox.output("virsh", "-c", "qemu:///system", "ttyconsole", domain).strip()
-        if not tty.startswith("/dev/pts/"):
-            raise SandboxError(f"the serial console of {domain} is no terminal: {tty!r}")
-        self._relay = sandbox.popen(["/bin/sh", "-c", RELAY, "sh", tty])
-        self._received = ""
+        tty = sandbox.output('virsh', '-c', 'qemu:///system', 'ttyconsole', domain).strip()
+        if not tty.startswith('/dev/pts/'):
+            raise SandboxError(f'the serial console of {domain} is no terminal: {tty!r}')
+        self._relay = sandbox.popen(['/bin/sh', '-c', RELAY, 'sh', tty])
+        self._received = ''
         self._count = 0
 
     def __enter__(self) -> Console:
@@ -64,23 +64,23 @@ class Console:
         deadline = time.monotonic() + timeout_s
         while True:
             with contextlib.suppress(ConsoleError):
-                self.run(":", timeout_s=2.0)
+                self.run(':', timeout_s=2.0)
                 return
             if time.monotonic() > deadline:
-                raise ConsoleError(f"the guest does not obey: {self._received[-2000:]!r}")
+                raise ConsoleError(f'the guest does not obey: {self._received[-2000:]!r}')
 
     def run(self, command: str, timeout_s: float = 20.0) -> Answer:
         """Run one line of shell in the guest.  Raises ConsoleError after the time."""
         self._count += 1
         # The number tells this command's answer from a late one of an earlier command.
-        line = f"echo NOVA-ID {self._count}; {command}\n"
-        if len(line) > LONGEST_LINE or "\n" in command:
-            raise ValueError("a command is one line of at most 4000 characters")
+        line = f'echo NOVA-ID {self._count}; {command}\n'
+        if len(line) > LONGEST_LINE or '\n' in command:
+            raise ValueError('a command is one line of at most 4000 characters')
         assert self._relay.stdin is not None
         self._relay.stdin.write(line)
         self._relay.stdin.flush()
         wanted = re.compile(
-            rf"^NOVA-ID {self._count}\n(.*?)^NOVA-CMD-DONE rc=(\d+)\n", re.MULTILINE | re.DOTALL
+            rf'^NOVA-ID {self._count}\n(.*?)^NOVA-CMD-DONE rc=(\d+)\n', re.MULTILINE | re.DOTALL
         )
         deadline = time.monotonic() + timeout_s
         while (found := wanted.search(self._received)) is None:
@@ -93,7 +93,7 @@ class Console:
         number = self._relay.stdout.fileno()
         left = deadline - time.monotonic()
         ready = select.select([number], [], [], left)[0] if left > 0 else []
-        data = os.read(number, 65536) if ready else b""
+        data = os.read(number, 65536) if ready else b''
         if not data:
-            raise ConsoleError(f"no answer from the guest: {self._received[-2000:]!r}")
-        self._received += data.decode(errors="replace").replace("\r", "")
+            raise ConsoleError(f'no answer from the guest: {self._received[-2000:]!r}')
+        self._received += data.decode(errors='replace').replace('\r', '')

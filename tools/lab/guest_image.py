@@ -9,37 +9,37 @@ The result is kept in ``.run/cache`` under the hash of what it was made of.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import contextlib
 import fcntl
 import hashlib
+from pathlib import Path
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 
-from . import checkout
+from lab import checkout
 
-SOURCES = Path(__file__).parent / "guest"
-KERNEL_METAPACKAGE = "linux-image-cloud-amd64"
+SOURCES = Path(__file__).parent / 'guest'
+KERNEL_METAPACKAGE = 'linux-image-cloud-amd64'
 #: The compiler's flags for a program without any C library.
-FREESTANDING = ("-Os", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-s")
+FREESTANDING = ('-Os', '-static', '-nostdlib', '-ffreestanding', '-fno-stack-protector', '-s')
 #: Modules by the moment they are loaded; what they depend on is added.
 #: "boot" makes the time to the report: nothing else belongs there.
 RAMDISK_MODULES: Mapping[str, Sequence[str]] = {
-    "boot": ("virtio_pci", "virtio_blk", "virtio_net"),
-    "power": ("button", "evdev"),
+    'boot': ('virtio_pci', 'virtio_blk', 'virtio_net'),
+    'power': ('button', 'evdev'),
 }
 #: These stay on the disk until a test types "load NAME".
 DISK_MODULES: Mapping[str, Sequence[str]] = {
-    "vlan": ("8021q",),
-    "cdrom": ("ata_piix", "sr_mod", "isofs"),
+    'vlan': ('8021q',),
+    'cdrom': ('ata_piix', 'sr_mod', 'isofs'),
 }
 #: Without mitigations and self-tests an emulated processor boots a second sooner.
 KERNEL_OPTIONS = (
-    "console=ttyS0 quiet panic=-1 mitigations=off nokaslr tsc=reliable no_timer_check"
-    " cryptomgr.notests random.trust_cpu=on net.ifnames=0"
+    'console=ttyS0 quiet panic=-1 mitigations=off nokaslr tsc=reliable no_timer_check'
+    ' cryptomgr.notests random.trust_cpu=on net.ifnames=0'
 )
 BOOT_LOADER = f"""\
 DEFAULT guest
@@ -62,7 +62,7 @@ extlinux --install "$2"
 umount "$2"
 """
 #: The BIOS part of extlinux reads neither of these features.
-FILE_SYSTEM_FEATURES = "^64bit,^metadata_csum,^has_journal"
+FILE_SYSTEM_FEATURES = '^64bit,^metadata_csum,^has_journal'
 
 
 class ImageError(Exception):
@@ -71,10 +71,10 @@ class ImageError(Exception):
 
 def build() -> Path:
     """Make the image unless it is there; returns its path.  Raises ImageError.  About 5 s."""
-    images = checkout.CACHE / "guest"
+    images = checkout.CACHE / 'guest'
     images.mkdir(parents=True, exist_ok=True)
-    image = images / f"guest-{hash_of_inputs()}.qcow2"
-    with locked(images / ".lock"):
+    image = images / f'guest-{hash_of_inputs()}.qcow2'
+    with locked(images / '.lock'):
         if not image.exists():
             with tempfile.TemporaryDirectory(dir=images) as scratch:
                 build_in(Path(scratch), image)
@@ -85,7 +85,7 @@ def build() -> Path:
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """One build at a time."""
-    with path.open("w") as lock:
+    with path.open('w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -100,13 +100,13 @@ def hash_of_inputs() -> str:
     for source in [Path(__file__), *sorted(SOURCES.iterdir())]:
         if source.is_file():
             digest.update(source.read_bytes())
-    digest.update(run("dpkg-query", "-W", "-f", "${Version}", "busybox-static").encode())
+    digest.update(run('dpkg-query', '-W', '-f', '${Version}', 'busybox-static').encode())
     return digest.hexdigest()[:16]
 
 
 def remove_others(image: Path) -> None:
     """Images of older inputs."""
-    for other in image.parent.glob("guest-*.qcow2"):
+    for other in image.parent.glob('guest-*.qcow2'):
         if other != image:
             other.unlink()
 
@@ -116,24 +116,24 @@ def run(*command: str, cwd: Path | None = None) -> str:
     try:
         done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     except FileNotFoundError as exc:
-        raise ImageError(f"{command[0]} is missing: run tools/install first") from exc
+        raise ImageError(f'{command[0]} is missing: run tools/install first') from exc
     if done.returncode != 0:
-        raise ImageError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
+        raise ImageError(f'{" ".join(command)}: {done.stderr.strip() or done.stdout.strip()}')
     return done.stdout
 
 
 def build_in(scratch: Path, image: Path) -> None:
     kernel = unpack_kernel(scratch)
-    disk = scratch / "disk"
+    disk = scratch / 'disk'
     disk.mkdir()
-    shutil.copy(next(kernel.glob("boot/vmlinuz-*")), disk / "vmlinuz")
-    shutil.copy("/usr/lib/syslinux/modules/bios/ldlinux.c32", disk)
-    (disk / "extlinux.conf").write_text(BOOT_LOADER)
-    copy_modules(kernel, DISK_MODULES, disk / "modules", "/disk/modules")
-    make_ramdisk(scratch, kernel, disk / "initrd")
+    shutil.copy(next(kernel.glob('boot/vmlinuz-*')), disk / 'vmlinuz')
+    shutil.copy('/usr/lib/syslinux/modules/bios/ldlinux.c32', disk)
+    (disk / 'extlinux.conf').write_text(BOOT_LOADER)
+    copy_modules(kernel, DISK_MODULES, disk / 'modules', '/disk/modules')
+    make_ramdisk(scratch, kernel, disk / 'initrd')
     raw = make_disk(scratch, disk)
-    new = scratch / "image.qcow2"
-    run("qemu-img", "convert", "-c", "-O", "qcow2", str(raw), str(new))
+    new = scratch / 'image.qcow2'
+    run('qemu-img', 'convert', '-c', '-O', 'qcow2', str(raw), str(new))
     new.rename(image)
 
 
@@ -142,8 +142,8 @@ def build_in(scratch: Path, image: Path) -> None:
 
 def unpack_kernel(scratch: Path) -> Path:
     """Fetch Debian's cloud kernel, without installing it, and unpack it."""
-    target = scratch / "kernel"
-    run("dpkg", "-x", str(fetch_kernel(scratch)), str(target))
+    target = scratch / 'kernel'
+    run('dpkg', '-x', str(fetch_kernel(scratch)), str(target))
     return target
 
 
@@ -151,18 +151,18 @@ def fetch_kernel(scratch: Path) -> Path:
     """The kernel's package file; the lists of packages are renewed if they are too old."""
     with contextlib.suppress(ImageError):
         return download_kernel(scratch)
-    run("apt-get", "-q", "update")
+    run('apt-get', '-q', 'update')
     return download_kernel(scratch)
 
 
 def download_kernel(scratch: Path) -> Path:
-    depends = run("apt-cache", "depends", KERNEL_METAPACKAGE)
-    found = re.search(r"Depends: (linux-image-\S+)", depends)
+    depends = run('apt-cache', 'depends', KERNEL_METAPACKAGE)
+    found = re.search(r'Depends: (linux-image-\S+)', depends)
     if found is None:
-        raise ImageError(f"apt knows no package {KERNEL_METAPACKAGE}")
+        raise ImageError(f'apt knows no package {KERNEL_METAPACKAGE}')
     # As root: apt's own user cannot write here.
-    run("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", found[1], cwd=scratch)
-    return next(scratch.glob("linux-image-*.deb"))
+    run('apt-get', '-q', '-o', 'APT::Sandbox::User=root', 'download', found[1], cwd=scratch)
+    return next(scratch.glob('linux-image-*.deb'))
 
 
 def copy_modules(
@@ -172,14 +172,14 @@ def copy_modules(
 
     :param seen_at: the directory's path in the guest
     """
-    files = {path.stem.replace("-", "_"): path for path in kernel.rglob("*.ko")}
+    files = {path.stem.replace('-', '_'): path for path in kernel.rglob('*.ko')}
     target.mkdir(parents=True)
     for group, names in wanted.items():
         order = load_order(files, names)
         for name in order:
-            shutil.copy(files[name], target / f"{name}.ko")
-        lines = "".join(f"{seen_at}/{name}.ko\n" for name in order)
-        (target / f"{group}.order").write_text(lines)
+            shutil.copy(files[name], target / f'{name}.ko')
+        lines = ''.join(f'{seen_at}/{name}.ko\n' for name in order)
+        (target / f'{group}.order').write_text(lines)
 
 
 def load_order(files: Mapping[str, Path], names: Iterable[str]) -> list[str]:
@@ -187,7 +187,7 @@ def load_order(files: Mapping[str, Path], names: Iterable[str]) -> list[str]:
     order: list[str] = []
     for name in names:
         if name not in files:
-            raise ImageError(f"the kernel has no module {name}")
+            raise ImageError(f'the kernel has no module {name}')
         for module in (*load_order(files, dependencies(files[name].read_bytes())), name):
             if module not in order:
                 order.append(module)
@@ -196,9 +196,9 @@ def load_order(files: Mapping[str, Path], names: Iterable[str]) -> list[str]:
 
 def dependencies(module: bytes) -> list[str]:
     """What a kernel module depends on, from its ``depends=`` line (modinfo(8))."""
-    found = re.search(rb"\0depends=([^\0]*)\0", module)
-    names = found[1].decode().split(",") if found else []
-    return [name.replace("-", "_") for name in names if name]
+    found = re.search(rb'\0depends=([^\0]*)\0', module)
+    names = found[1].decode().split(',') if found else []
+    return [name.replace('-', '_') for name in names if name]
 
 
 # --- ramdisk ------------------------------------------------------------------------
@@ -206,26 +206,26 @@ def dependencies(module: bytes) -> list[str]:
 
 def make_ramdisk(scratch: Path, kernel: Path, target: Path) -> None:
     """The guest's whole system: BusyBox, our files, the modules needed at once."""
-    root = scratch / "ramdisk"
-    for directory in ("bin", "dev", "disk", "etc/acpi/PWRF", "proc", "run", "sys", "tmp"):
+    root = scratch / 'ramdisk'
+    for directory in ('bin', 'dev', 'disk', 'etc/acpi/PWRF', 'proc', 'run', 'sys', 'tmp'):
         (root / directory).mkdir(parents=True)
-    install_busybox(root / "bin")
-    copy_modules(kernel, RAMDISK_MODULES, root / "lib/modules", "/lib/modules")
-    install_script(SOURCES / "init", root / "init")
-    install_script(SOURCES / "udhcpc", root / "etc/udhcpc")
-    compiler_output = root / "bin/inject-frame"
-    run("gcc", *FREESTANDING, "-o", str(compiler_output), str(SOURCES / "inject.c"))
-    power = root / "etc/acpi/PWRF/00000080"  # what BusyBox acpid runs for the power button
-    power.write_text("#!/bin/sh\nsync\nexec /bin/busybox poweroff -f\n")
+    install_busybox(root / 'bin')
+    copy_modules(kernel, RAMDISK_MODULES, root / 'lib/modules', '/lib/modules')
+    install_script(SOURCES / 'init', root / 'init')
+    install_script(SOURCES / 'udhcpc', root / 'etc/udhcpc')
+    compiler_output = root / 'bin/inject-frame'
+    run('gcc', *FREESTANDING, '-o', str(compiler_output), str(SOURCES / 'inject.c'))
+    power = root / 'etc/acpi/PWRF/00000080'  # what BusyBox acpid runs for the power button
+    power.write_text('#!/bin/sh\nsync\nexec /bin/busybox poweroff -f\n')
     power.chmod(0o755)
     pack(root, target)
 
 
 def install_busybox(target: Path) -> None:
-    shutil.copy("/bin/busybox", target / "busybox")
-    for name in run("/bin/busybox", "--list").split():
-        if name != "busybox":
-            (target / name).symlink_to("busybox")
+    shutil.copy('/bin/busybox', target / 'busybox')
+    for name in run('/bin/busybox', '--list').split():
+        if name != 'busybox':
+            (target / name).symlink_to('busybox')
 
 
 def install_script(source: Path, target: Path) -> None:
@@ -236,7 +236,7 @@ def install_script(source: Path, target: Path) -> None:
 def pack(root: Path, target: Path) -> None:
     """An initramfs (Documentation/driver-api/early-userspace/buffer-format.rst)."""
     script = 'find . | sort | cpio --quiet -o -H newc -R 0:0 | gzip -9n >"$1"'
-    run("/bin/sh", "-c", script, "sh", str(target), cwd=root)
+    run('/bin/sh', '-c', script, 'sh', str(target), cwd=root)
 
 
 # --- disk ---------------------------------------------------------------------------
@@ -244,12 +244,12 @@ def pack(root: Path, target: Path) -> None:
 
 def make_disk(scratch: Path, content: Path) -> Path:
     """A raw disk of one file system, without partitions, that a BIOS boots."""
-    raw = scratch / "disk.raw"
-    with raw.open("wb") as file:
+    raw = scratch / 'disk.raw'
+    with raw.open('wb') as file:
         file.truncate(DISK_MIB << 20)
-    options = ("-q", "-F", "-t", "ext4", "-O", FILE_SYSTEM_FEATURES, "-m", "0", "-N", "64")
-    run("mke2fs", *options, str(raw))
-    point = scratch / "mnt"
+    options = ('-q', '-F', '-t', 'ext4', '-O', FILE_SYSTEM_FEATURES, '-m', '0', '-N', '64')
+    run('mke2fs', *options, str(raw))
+    point = scratch / 'mnt'
     point.mkdir()
-    run("unshare", "--mount", "/bin/sh", "-c", FILL_DISK, "sh", str(raw), str(point), str(content))
+    run('unshare', '--mount', '/bin/sh', '-c', FILL_DISK, 'sh', str(raw), str(point), str(content))
     return raw

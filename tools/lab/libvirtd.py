@@ -8,21 +8,21 @@ Sources: the comments of Debian's qemu.conf, libvirtd.conf and virtlogd.conf.
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
+import shutil
 
-from . import checkout
-from .sandbox import Sandbox, SandboxError, wait_until
+from lab import checkout
+from lab.sandbox import Sandbox, SandboxError, wait_until
 
-URI = "qemu:///system"
-LOG = "/var/log/libvirt/libvirtd.log"
-VIRTLOGD_LOG = "/var/log/libvirt/virtlogd.log"
-LIBVIRTD_PID = "/run/libvirtd.pid"
-VIRTLOGD_PID = "/run/virtlogd.pid"
+URI = 'qemu:///system'
+LOG = '/var/log/libvirt/libvirtd.log'
+VIRTLOGD_LOG = '/var/log/libvirt/virtlogd.log'
+LIBVIRTD_PID = '/run/libvirtd.pid'
+VIRTLOGD_PID = '/run/virtlogd.pid'
 #: What libvirt learnt about QEMU's abilities; asking QEMU takes seconds.  libvirt itself checks
 #: whether it still holds (QEMU's and libvirt's file times, the kernel, KVM).
-CAPABILITIES = "/var/cache/libvirt/qemu/capabilities"
-CAPABILITIES_CACHE = checkout.CACHE / "qemu-capabilities"
+CAPABILITIES = '/var/cache/libvirt/qemu/capabilities'
+CAPABILITIES_CACHE = checkout.CACHE / 'qemu-capabilities'
 START_TIMEOUT_S = 90.0
 
 LIBVIRTD_CONF = f"""\
@@ -50,7 +50,7 @@ max_size = 2097152
 max_backups = 1
 """
 #: The pristine filters of libvirt's own (clean-traffic and its parts).
-FILTERS = "/usr/share/libvirt/nwfilter"
+FILTERS = '/usr/share/libvirt/nwfilter'
 
 
 def start(sandbox: Sandbox) -> None:
@@ -66,17 +66,17 @@ def start(sandbox: Sandbox) -> None:
 
 def start_daemons(sandbox: Sandbox) -> None:
     """Start both daemons, configured before, and wait until libvirtd serves."""
-    sandbox.run(["virtlogd", "-d", "-p", VIRTLOGD_PID])
+    sandbox.run(['virtlogd', '-d', '-p', VIRTLOGD_PID])
     start_libvirtd(sandbox)
 
 
 def start_libvirtd(sandbox: Sandbox) -> None:
     """Start libvirtd alone, as after stop_libvirtd."""
-    sandbox.run(["libvirtd", "-d", "-p", LIBVIRTD_PID])
+    sandbox.run(['libvirtd', '-d', '-p', LIBVIRTD_PID])
     # "capabilities" makes libvirtd ask QEMU now rather than in the midst of a test.
-    ready = wait_until(lambda: virsh_works(sandbox, "capabilities"), START_TIMEOUT_S)
+    ready = wait_until(lambda: virsh_works(sandbox, 'capabilities'), START_TIMEOUT_S)
     if not ready:
-        raise SandboxError(f"libvirtd does not serve:\n{sandbox.tail(LOG)}")
+        raise SandboxError(f'libvirtd does not serve:\n{sandbox.tail(LOG)}')
 
 
 def stop_libvirtd(sandbox: Sandbox, timeout_s: float = 30.0) -> None:
@@ -84,35 +84,35 @@ def stop_libvirtd(sandbox: Sandbox, timeout_s: float = 30.0) -> None:
     pid = int(sandbox.read_file(LIBVIRTD_PID))
     sandbox.kill(pid)
     if not sandbox.wait_process_end(pid, timeout_s):
-        raise SandboxError(f"libvirtd does not end:\n{sandbox.tail(LOG)}")
+        raise SandboxError(f'libvirtd does not end:\n{sandbox.tail(LOG)}')
 
 
 def virsh(sandbox: Sandbox, *arguments: str) -> str:
     """What virsh prints; CommandError when it fails."""
-    return sandbox.output("virsh", "-q", "-c", URI, *arguments)
+    return sandbox.output('virsh', '-q', '-c', URI, *arguments)
 
 
 def virsh_works(sandbox: Sandbox, *arguments: str) -> bool:
-    done = sandbox.run(["virsh", "-q", "-c", URI, *arguments], check=False, timeout_s=None)
+    done = sandbox.run(['virsh', '-q', '-c', URI, *arguments], check=False, timeout_s=None)
     return done.returncode == 0
 
 
 def configure(sandbox: Sandbox) -> None:
     """Fill the sandbox's empty /etc/libvirt."""
-    sandbox.write_file("/etc/libvirt/libvirtd.conf", LIBVIRTD_CONF)
-    sandbox.write_file("/etc/libvirt/qemu.conf", QEMU_CONF)
-    sandbox.write_file("/etc/libvirt/virtlogd.conf", VIRTLOGD_CONF)
-    copy_in(sandbox, Path(FILTERS), "/etc/libvirt/nwfilter")
+    sandbox.write_file('/etc/libvirt/libvirtd.conf', LIBVIRTD_CONF)
+    sandbox.write_file('/etc/libvirt/qemu.conf', QEMU_CONF)
+    sandbox.write_file('/etc/libvirt/virtlogd.conf', VIRTLOGD_CONF)
+    copy_in(sandbox, Path(FILTERS), '/etc/libvirt/nwfilter')
 
 
 def copy_in(sandbox: Sandbox, source: Path, target: str) -> None:
     """Copy a directory of the machine's to a place inside."""
     if not source.is_dir():
         return
-    exchange = sandbox.share / "copy-in"
+    exchange = sandbox.share / 'copy-in'
     shutil.copytree(source, exchange)
     script = 'mkdir -p "$2" && cp -rp "$1"/. "$2"'
-    sandbox.run(["/bin/sh", "-c", script, "sh", str(exchange), target])
+    sandbox.run(['/bin/sh', '-c', script, 'sh', str(exchange), target])
     shutil.rmtree(exchange)
 
 
@@ -122,9 +122,9 @@ def restore_capabilities(sandbox: Sandbox) -> None:
 
 def save_capabilities(sandbox: Sandbox) -> None:
     """Keep what libvirt learnt for the next sandbox."""
-    exchange = sandbox.share / "copy-out"
-    sandbox.run(["cp", "-rp", CAPABILITIES, str(exchange)])
-    new = CAPABILITIES_CACHE.with_name(f"{CAPABILITIES_CACHE.name}.{os.getpid()}")
+    exchange = sandbox.share / 'copy-out'
+    sandbox.run(['cp', '-rp', CAPABILITIES, str(exchange)])
+    new = CAPABILITIES_CACHE.with_name(f'{CAPABILITIES_CACHE.name}.{os.getpid()}')
     shutil.copytree(exchange, new)
     shutil.rmtree(exchange)
     shutil.rmtree(CAPABILITIES_CACHE, ignore_errors=True)

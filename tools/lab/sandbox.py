@@ -10,29 +10,29 @@ sides may write.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
+from dataclasses import dataclass
 import fcntl
 import json
 import os
+from pathlib import Path
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-from . import checkout, sandbox_init
+from lab import checkout, sandbox_init
 
 #: A host name (RFC 1123), short enough for every place that shows it.
-NAME_FORMAT = re.compile(r"[a-z]([a-z0-9-]{0,30}[a-z0-9])?")
-STATES = checkout.RUN / "sandbox"
-SHARES = checkout.RUN / "share"
+NAME_FORMAT = re.compile(r'[a-z]([a-z0-9-]{0,30}[a-z0-9])?')
+STATES = checkout.RUN / 'sandbox'
+SHARES = checkout.RUN / 'share'
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 30.0
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 #: Enter the directory if it exists inside, then become the command.
 IN_DIRECTORY = 'cd "$1" 2>/dev/null || cd /; shift; exec "$@"'
 #: Start a command that outlives us: stdout and stderr to a file, print its process id.
@@ -62,11 +62,11 @@ class Process:
     def is_alive(self) -> bool:
         """Whether it still runs; another process with the same number does not count."""
         try:
-            stat = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+            stat = Path(f'/proc/{self.pid}/stat').read_text().rpartition(')')[2].split()
         except OSError:
             return False
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return stat[0] not in "ZX" and int(stat[19]) == self.start and boot == self.boot
+        boot = Path('/proc/sys/kernel/random/boot_id').read_text().strip()
+        return stat[0] not in 'ZX' and int(stat[19]) == self.start and boot == self.boot
 
 
 class Sandbox:
@@ -74,20 +74,20 @@ class Sandbox:
 
     def __init__(self, name: str) -> None:
         if not NAME_FORMAT.fullmatch(name):
-            raise SandboxError(f"{name!r} is not a host name of small letters, digits and dashes")
+            raise SandboxError(f'{name!r} is not a host name of small letters, digits and dashes')
         self.name = name
         self.state = STATES / name
         self.share = SHARES / name
 
     def __repr__(self) -> str:
-        return f"Sandbox({self.name!r})"
+        return f'Sandbox({self.name!r})'
 
     # --- life -------------------------------------------------------------------------
 
     def process(self) -> Process | None:
         """Its first process, or None when it is not running."""
         try:
-            process = Process(**json.loads((self.state / "state.json").read_text()))
+            process = Process(**json.loads((self.state / 'state.json').read_text()))
         except (OSError, ValueError, TypeError):
             return None
         return process if process.is_alive() else None
@@ -98,18 +98,18 @@ class Sandbox:
     def up(self, *, kvm: bool = False) -> None:
         """Start it.  Raises SandboxError, also when it is running already."""
         if os.geteuid() != 0:
-            raise SandboxError("sandboxes need root")
+            raise SandboxError('sandboxes need root')
         with self._locked():
             if self.is_up():
-                raise SandboxError(f"sandbox {self.name} is already up")
+                raise SandboxError(f'sandbox {self.name} is already up')
             self._remove_files()
-            (self.state / "mnt").mkdir(parents=True)
+            (self.state / 'mnt').mkdir(parents=True)
             self.share.mkdir(parents=True)
             answer = self._start_init(kvm)
-            if answer != "ready":
+            if answer != 'ready':
                 self._stop()
                 self._remove_files()
-                raise SandboxError(f"sandbox {self.name}: {answer or 'its first process died'}")
+                raise SandboxError(f'sandbox {self.name}: {answer or "its first process died"}')
 
     def down(self) -> None:
         """End all its processes and remove every trace; nothing happens if there is none."""
@@ -120,30 +120,30 @@ class Sandbox:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         STATES.mkdir(parents=True, exist_ok=True)
-        with (STATES / ".lock").open("w") as lock:
+        with (STATES / '.lock').open('w') as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def _start_init(self, kvm: bool) -> str:
         plan = {
-            "name": self.name,
-            "checkout": str(checkout.ROOT),
-            "share": str(self.share),
-            "state": str(self.state),
-            "kvm": kvm,
+            'name': self.name,
+            'checkout': str(checkout.ROOT),
+            'share': str(self.share),
+            'state': str(self.state),
+            'kvm': kvm,
         }
         init = subprocess.Popen(
-            [sys.executable, "-I", "-S", sandbox_init.__file__, json.dumps(plan)],
+            [sys.executable, '-I', '-S', sandbox_init.__file__, json.dumps(plan)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            env={"PATH": PATH, "LANG": "C.UTF-8"},
+            env={'PATH': PATH, 'LANG': 'C.UTF-8'},
             text=True,
         )
         try:
             # Its first process holds the other end until it is ready or dead.
             answer, _ = init.communicate(timeout=START_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            return f"not ready after {START_TIMEOUT_S:.0f} s"
+            return f'not ready after {START_TIMEOUT_S:.0f} s'
         return answer.strip()
 
     def _stop(self) -> None:
@@ -156,7 +156,7 @@ class Sandbox:
         # The kernel ends a process namespace's first process after all the others.
         while process.is_alive():
             if time.monotonic() > deadline:
-                raise SandboxError(f"process {process.pid} of {self.name} does not end")
+                raise SandboxError(f'process {process.pid} of {self.name} does not end')
             time.sleep(0.01)
 
     def _remove_files(self) -> None:
@@ -167,19 +167,19 @@ class Sandbox:
 
     # --- work inside ------------------------------------------------------------------
 
-    def argv(self, command: Sequence[str], *, user: str = "root", cwd: str = "/") -> list[str]:
+    def argv(self, command: Sequence[str], *, user: str = 'root', cwd: str = '/') -> list[str]:
         """The command line that runs a command inside, with its terminal and exit code.
 
         The command is killed when whoever waits for it is.
         """
         process = self.process()
         if process is None:
-            raise SandboxError(f"sandbox {self.name} is not up")
-        become = [] if user == "root" else as_user(user)
+            raise SandboxError(f'sandbox {self.name} is not up')
+        become = [] if user == 'root' else as_user(user)
         return [
-            *("nsenter", f"--target={process.pid}", "--mount", "--uts", "--ipc", "--net"),
-            *("--pid", "--cgroup", "--", "setpriv", "--pdeathsig", "KILL", "--", *become),
-            *("/bin/sh", "-c", IN_DIRECTORY, "sh", cwd, *command),
+            *('nsenter', f'--target={process.pid}', '--mount', '--uts', '--ipc', '--net'),
+            *('--pid', '--cgroup', '--', 'setpriv', '--pdeathsig', 'KILL', '--', *become),
+            *('/bin/sh', '-c', IN_DIRECTORY, 'sh', cwd, *command),
         ]
 
     def run(
@@ -187,11 +187,11 @@ class Sandbox:
         command: Sequence[str],
         *,
         check: bool = True,
-        user: str = "root",
+        user: str = 'root',
         env: Mapping[str, str] | None = None,
-        input: str | None = None,
+        stdin: str | None = None,
         timeout_s: float | None = 120.0,
-        cwd: str = "/",
+        cwd: str = '/',
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside and wait; stdout and stderr are in the answer.
 
@@ -203,15 +203,15 @@ class Sandbox:
             done = subprocess.run(
                 self.argv(command, user=user, cwd=cwd),
                 env=clean_environment(user, env),
-                input=input if input is not None else "",
+                input=stdin if stdin is not None else '',
                 capture_output=True,
                 text=True,
-                errors="replace",
+                errors='replace',
                 timeout=timeout_s,
                 check=False,
             )
         except subprocess.TimeoutExpired as exc:
-            raise CommandError(f"{' '.join(command)}: not done after {timeout_s} s") from exc
+            raise CommandError(f'{" ".join(command)}: not done after {timeout_s} s') from exc
         if check and done.returncode != 0:
             raise CommandError(describe_failure(command, done))
         return done
@@ -224,7 +224,7 @@ class Sandbox:
         self,
         command: Sequence[str],
         *,
-        user: str = "root",
+        user: str = 'root',
         env: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
         """Start a command inside with pipes for stdin and stdout; stderr goes to stdout."""
@@ -235,7 +235,7 @@ class Sandbox:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            errors="replace",
+            errors='replace',
         )
 
     def spawn(
@@ -243,7 +243,7 @@ class Sandbox:
         command: Sequence[str],
         log: str,
         *,
-        user: str = "root",
+        user: str = 'root',
         env: Mapping[str, str] | None = None,
     ) -> int:
         """Start a service inside that outlives the caller.
@@ -251,57 +251,57 @@ class Sandbox:
         :param log: a file inside, to which its stdout and stderr are added
         :returns: its process id, as seen inside
         """
-        background = ("/bin/sh", "-c", IN_BACKGROUND, "sh", log, *command)
+        background = ('/bin/sh', '-c', IN_BACKGROUND, 'sh', log, *command)
         return int(self.run(background, user=user, env=env).stdout)
 
     def kill(self, pid: int, number: signal.Signals = signal.SIGTERM) -> None:
         """Send a signal to a process inside; a process that is gone is no error."""
-        self.run(["kill", f"-{int(number)}", str(pid)], check=False)
+        self.run(['kill', f'-{int(number)}', str(pid)], check=False)
 
     def process_is_alive(self, pid: int) -> bool:
         """Whether a process inside, known by its number inside, still runs."""
-        state = self.run(["ps", "-o", "stat=", "-p", str(pid)], check=False).stdout
-        return bool(state.strip()) and not state.startswith("Z")
+        state = self.run(['ps', '-o', 'stat=', '-p', str(pid)], check=False).stdout
+        return bool(state.strip()) and not state.startswith('Z')
 
     def wait_process_end(self, pid: int, timeout_s: float) -> bool:
         """Wait until a process inside is gone; False if it is still there after the time."""
         return wait_until(lambda: not self.process_is_alive(pid), timeout_s)
 
-    def write_file(self, path: str, text: str, *, mode: int = 0o644, owner: str = "root") -> None:
+    def write_file(self, path: str, text: str, *, mode: int = 0o644, owner: str = 'root') -> None:
         """Write a file inside, by a process inside: symbolic links lead where they should."""
         script = (
             'umask 077; mkdir -p -m 755 "${1%/*}"; cat >"$1" && chown "$2" "$1" && chmod "$3" "$1"'
         )
-        command = ["/bin/sh", "-c", script, "sh", path, f"{owner}:", f"{mode:o}"]
-        self.run(command, input=text)
+        command = ['/bin/sh', '-c', script, 'sh', path, f'{owner}:', f'{mode:o}']
+        self.run(command, stdin=text)
 
     def read_file(self, path: str) -> str:
         """The text of a file inside; CommandError when there is none."""
-        return self.output("cat", path)
+        return self.output('cat', path)
 
     def tail(self, path: str, lines: int = 30) -> str:
         """The last lines of a file inside; a note when there is none."""
-        done = self.run(["tail", "-n", str(lines), path], check=False)
-        return done.stdout if done.returncode == 0 else f"(no {path})\n"
+        done = self.run(['tail', '-n', str(lines), path], check=False)
+        return done.stdout if done.returncode == 0 else f'(no {path})\n'
 
 
 def as_user(user: str) -> list[str]:
     """The command prefix that becomes another user of the sandbox, with all its groups."""
-    return ["setpriv", "--reuid", user, "--regid", user, "--init-groups", "--"]
+    return ['setpriv', '--reuid', user, '--regid', user, '--init-groups', '--']
 
 
 def clean_environment(user: str, extra: Mapping[str, str] | None) -> dict[str, str]:
     """The environment of commands inside: nothing of the caller's own reaches a test."""
-    home = "/root" if user == "root" else f"/var/lib/{user}"
-    base = {"PATH": PATH, "LANG": "C.UTF-8", "HOME": home, "USER": user, "LOGNAME": user}
+    home = '/root' if user == 'root' else f'/var/lib/{user}'
+    base = {'PATH': PATH, 'LANG': 'C.UTF-8', 'HOME': home, 'USER': user, 'LOGNAME': user}
     return base | dict(extra or {})
 
 
 def describe_failure(command: Sequence[str], done: subprocess.CompletedProcess[str]) -> str:
     """Command, exit code, stdout and stderr in fixed lines."""
     return (
-        f"command: {' '.join(command)}\nexit code: {done.returncode}\n"
-        f"stdout: {done.stdout.strip()[-4000:]}\nstderr: {done.stderr.strip()[-4000:]}"
+        f'command: {" ".join(command)}\nexit code: {done.returncode}\n'
+        f'stdout: {done.stdout.strip()[-4000:]}\nstderr: {done.stderr.strip()[-4000:]}'
     )
 
 
@@ -327,8 +327,8 @@ def list_sandboxes() -> list[Sandbox]:
 def count_processes(process: Process) -> int:
     """How many processes a sandbox has, its first one included."""
     count = 0
-    for entry in Path("/proc").iterdir():
+    for entry in Path('/proc').iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                count += os.readlink(entry / "ns/pid") == process.pid_namespace
+                count += os.readlink(entry / 'ns/pid') == process.pid_namespace
     return count

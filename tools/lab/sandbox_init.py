@@ -21,16 +21,16 @@ Documentation/filesystems/overlayfs.rst.
 from __future__ import annotations
 
 import ctypes
+from dataclasses import dataclass
 import grp
 import json
 import os
+from pathlib import Path
 import signal
 import stat
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -45,22 +45,22 @@ ALL_NAMESPACES = (
 #: File systems that hold files worth seeing inside.  An overlay of "/" does not show what is
 #: mounted below it, so each mount of these kinds gets an overlay of its own.
 FILE_KINDS = frozenset(
-    ("9p", "bcachefs", "btrfs", "erofs", "ext2", "ext3", "ext4", "f2fs", "overlay", "squashfs")
-    + ("virtiofs", "xfs", "zfs")
+    ('9p', 'bcachefs', 'btrfs', 'erofs', 'ext2', 'ext3', 'ext4', 'f2fs', 'overlay', 'squashfs')
+    + ('virtiofs', 'xfs', 'zfs')
 )
 #: Trees of which the host has its own, whatever the machine has there.
-OWN_TREES = ("/dev", "/proc", "/run", "/sys", "/tmp")
+OWN_TREES = ('/dev', '/proc', '/run', '/sys', '/tmp')
 #: Directories that start empty, so that the machine's own guests are never seen or touched.
-EMPTY_DIRECTORIES = ("/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt")
+EMPTY_DIRECTORIES = ('/etc/libvirt', '/var/lib/libvirt', '/var/cache/libvirt', '/var/log/libvirt')
 #: Device nodes: name, major, minor, mode (Documentation/admin-guide/devices.txt).
 DEVICES = (
-    ("null", 1, 3, 0o666),
-    ("zero", 1, 5, 0o666),
-    ("full", 1, 7, 0o666),
-    ("random", 1, 8, 0o666),
-    ("urandom", 1, 9, 0o666),
-    ("tty", 5, 0, 0o666),
-    ("net/tun", 10, 200, 0o666),
+    ('null', 1, 3, 0o666),
+    ('zero', 1, 5, 0o666),
+    ('full', 1, 7, 0o666),
+    ('random', 1, 8, 0o666),
+    ('urandom', 1, 9, 0o666),
+    ('tty', 5, 0, 0o666),
+    ('net/tun', 10, 200, 0o666),
 )
 KVM_MINOR = 232
 
@@ -79,11 +79,11 @@ class Plan:
     def from_json(cls, text: str) -> Plan:
         data = json.loads(text)
         return cls(
-            name=data["name"],
-            checkout=Path(data["checkout"]),
-            share=Path(data["share"]),
-            state=Path(data["state"]),
-            kvm=bool(data["kvm"]),
+            name=data['name'],
+            checkout=Path(data['checkout']),
+            share=Path(data['share']),
+            state=Path(data['state']),
+            kvm=bool(data['kvm']),
         )
 
 
@@ -94,24 +94,24 @@ def unshare(flags: int) -> None:
         code = ctypes.get_errno()
         raise OSError(
             code,
-            f"cannot make namespaces: {os.strerror(code)}"
-            " (this needs root with CAP_SYS_ADMIN; in a container, a privileged one)",
+            f'cannot make namespaces: {os.strerror(code)}'
+            ' (this needs root with CAP_SYS_ADMIN; in a container, a privileged one)',
         )
 
 
 def mount(*arguments: str) -> None:
     """Run mount(8); its own words are the error."""
-    done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(['mount', *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise OSError(f"mount {' '.join(arguments)}: {done.stderr.strip()}")
+        raise OSError(f'mount {" ".join(arguments)}: {done.stderr.strip()}')
 
 
 def parse_mounts(mountinfo: str) -> list[tuple[str, str]]:
     """(mount point, file system type) of each line of /proc/self/mountinfo (proc(5))."""
     found = []
     for line in mountinfo.splitlines():
-        before, _, after = line.partition(" - ")
-        point = before.split()[4].encode().decode("unicode_escape")
+        before, _, after = line.partition(' - ')
+        point = before.split()[4].encode().decode('unicode_escape')
         found.append((point, after.split()[0]))
     return found
 
@@ -123,26 +123,26 @@ def choose_overlays(mounts: list[tuple[str, str]]) -> list[str]:
         for point, kind in mounts
         if kind in FILE_KINDS and not any(is_below(point, tree) for tree in OWN_TREES)
     }
-    return sorted(points | {"/"})
+    return sorted(points | {'/'})
 
 
 def is_below(path: str, tree: str) -> bool:
     """Whether a path is a tree's top or something in it."""
-    return path == tree or path.startswith(tree + "/")
+    return path == tree or path.startswith(tree + '/')
 
 
 def mount_overlays(base: Path, root: Path) -> None:
     """Show the machine's files at ``root``; what is changed there stays in memory."""
-    points = choose_overlays(parse_mounts(Path("/proc/self/mountinfo").read_text()))
+    points = choose_overlays(parse_mounts(Path('/proc/self/mountinfo').read_text()))
     os.chdir(base)  # relative names: the options of an overlay cannot hold every character
     for number, point in enumerate(points):
         if not os.path.isdir(point):
             continue  # containers mount single files, such as /etc/hosts
-        for kind in ("upper", "work"):
-            Path(f"{kind}{number}").mkdir()
-        copy_attributes(point, f"upper{number}")
-        options = f"lowerdir={point},upperdir=upper{number},workdir=work{number}"
-        mount("-t", "overlay", "-o", options, "sandbox", str(root) + point)
+        for kind in ('upper', 'work'):
+            Path(f'{kind}{number}').mkdir()
+        copy_attributes(point, f'upper{number}')
+        options = f'lowerdir={point},upperdir=upper{number},workdir=work{number}'
+        mount('-t', 'overlay', '-o', options, 'sandbox', str(root) + point)
 
 
 def copy_attributes(source: str, target: str) -> None:
@@ -154,36 +154,36 @@ def copy_attributes(source: str, target: str) -> None:
 
 def mount_own_trees(root: Path) -> None:
     """Fresh /proc, /sys, /run, /tmp and the directories that start empty."""
-    mount("-t", "proc", "proc", f"{root}/proc")
-    mount("-t", "sysfs", "sysfs", f"{root}/sys")  # a new one: it shows this network namespace
-    mount("-t", "tmpfs", "-o", "mode=755", "cgroup", f"{root}/sys/fs/cgroup")
-    mount("-t", "tmpfs", "-o", "mode=755", "run", f"{root}/run")
-    (root / "run/lock").mkdir()
-    (root / "run/lock").chmod(0o1777)
-    mount("-t", "tmpfs", "-o", "mode=1777", "tmp", f"{root}/tmp")
+    mount('-t', 'proc', 'proc', f'{root}/proc')
+    mount('-t', 'sysfs', 'sysfs', f'{root}/sys')  # a new one: it shows this network namespace
+    mount('-t', 'tmpfs', '-o', 'mode=755', 'cgroup', f'{root}/sys/fs/cgroup')
+    mount('-t', 'tmpfs', '-o', 'mode=755', 'run', f'{root}/run')
+    (root / 'run/lock').mkdir()
+    (root / 'run/lock').chmod(0o1777)
+    mount('-t', 'tmpfs', '-o', 'mode=1777', 'tmp', f'{root}/tmp')
     for path in EMPTY_DIRECTORIES:
-        Path(f"{root}{path}").mkdir(parents=True, exist_ok=True)
-        mount("-t", "tmpfs", "-o", "mode=755", "empty", f"{root}{path}")
+        Path(f'{root}{path}').mkdir(parents=True, exist_ok=True)
+        mount('-t', 'tmpfs', '-o', 'mode=755', 'empty', f'{root}{path}')
 
 
 def make_devices(dev: Path, kvm: bool) -> None:
     """A small /dev of its own, with its own terminals; the machine's disks are not in it."""
-    mount("-t", "tmpfs", "-o", "mode=755", "dev", str(dev))
-    for directory in ("net", "pts", "shm"):
+    mount('-t', 'tmpfs', '-o', 'mode=755', 'dev', str(dev))
+    for directory in ('net', 'pts', 'shm'):
         (dev / directory).mkdir()
     for name, major, minor, mode in DEVICES:
         make_device(dev / name, os.makedev(major, minor), mode)
     if kvm:
-        make_device(dev / "kvm", os.makedev(10, KVM_MINOR), 0o660)
-        os.chown(dev / "kvm", 0, grp.getgrnam("kvm").gr_gid)
-    mount("-t", "devpts", "-o", "newinstance,ptmxmode=0666,mode=620,gid=5", "pts", f"{dev}/pts")
-    mount("-t", "tmpfs", "-o", "mode=1777", "shm", f"{dev}/shm")
+        make_device(dev / 'kvm', os.makedev(10, KVM_MINOR), 0o660)
+        os.chown(dev / 'kvm', 0, grp.getgrnam('kvm').gr_gid)
+    mount('-t', 'devpts', '-o', 'newinstance,ptmxmode=0666,mode=620,gid=5', 'pts', f'{dev}/pts')
+    mount('-t', 'tmpfs', '-o', 'mode=1777', 'shm', f'{dev}/shm')
     for name, target in (
-        ("ptmx", "pts/ptmx"),
-        ("fd", "/proc/self/fd"),
-        ("stdin", "/proc/self/fd/0"),
-        ("stdout", "/proc/self/fd/1"),
-        ("stderr", "/proc/self/fd/2"),
+        ('ptmx', 'pts/ptmx'),
+        ('fd', '/proc/self/fd'),
+        ('stdin', '/proc/self/fd/0'),
+        ('stdout', '/proc/self/fd/1'),
+        ('stderr', '/proc/self/fd/2'),
     ):
         (dev / name).symlink_to(target)
 
@@ -199,11 +199,11 @@ def show_checkout(plan: Plan, root: Path) -> None:
     The kernel leaves undefined what an overlay shows of files that change underneath, and an
     edited source file must be what a restarted service runs.
     """
-    target = f"{root}{plan.checkout}"
+    target = f'{root}{plan.checkout}'
     Path(target).mkdir(parents=True, exist_ok=True)
-    mount("--bind", str(plan.checkout), target)
-    mount("-o", "remount,bind,ro", target)
-    mount("--bind", str(plan.share), f"{root}{plan.share}")
+    mount('--bind', str(plan.checkout), target)
+    mount('-o', 'remount,bind,ro', target)
+    mount('--bind', str(plan.share), f'{root}{plan.share}')
     open_way(root, plan.checkout)
 
 
@@ -213,7 +213,7 @@ def open_way(root: Path, path: Path) -> None:
     Only the sandbox's copies of the directories are changed.
     """
     for parent in path.parents:
-        inside = Path(f"{root}{parent}")
+        inside = Path(f'{root}{parent}')
         mode = stat.S_IMODE(inside.stat().st_mode)
         if not mode & stat.S_IXOTH:
             inside.chmod(mode | stat.S_IXOTH)
@@ -221,18 +221,18 @@ def open_way(root: Path, path: Path) -> None:
 
 def enter_root(root: Path) -> None:
     """Make ``root`` the root of this mount namespace and forget the old one."""
-    (root / "tmp/old").mkdir()
-    subprocess.run(["pivot_root", str(root), str(root / "tmp/old")], check=True)
-    os.chdir("/")
-    subprocess.run(["umount", "-l", "/tmp/old"], check=True)
-    Path("/tmp/old").rmdir()
+    (root / 'tmp/old').mkdir()
+    subprocess.run(['pivot_root', str(root), str(root / 'tmp/old')], check=True)
+    os.chdir('/')
+    subprocess.run(['umount', '-l', '/tmp/old'], check=True)
+    Path('/tmp/old').rmdir()
 
 
 def name_host(name: str) -> None:
     """Set the host name, and make it known to the resolver."""
-    subprocess.run(["hostname", name], check=True)
-    replace_file("/etc/hostname", f"{name}\n")
-    replace_file("/etc/hosts", f"127.0.0.1 localhost {name}\n::1 localhost ip6-localhost\n")
+    subprocess.run(['hostname', name], check=True)
+    replace_file('/etc/hostname', f'{name}\n')
+    replace_file('/etc/hosts', f'127.0.0.1 localhost {name}\n::1 localhost ip6-localhost\n')
 
 
 def replace_file(path: str, text: str) -> None:
@@ -244,23 +244,23 @@ def replace_file(path: str, text: str) -> None:
 
 def build_host(plan: Plan) -> None:
     """From new, empty namespaces to a host; raises OSError."""
-    mount("--make-rprivate", "/")
-    base = plan.state / "mnt"
-    mount("-t", "tmpfs", "-o", "mode=755", "sandbox", str(base))
-    root = base / "root"
+    mount('--make-rprivate', '/')
+    base = plan.state / 'mnt'
+    mount('-t', 'tmpfs', '-o', 'mode=755', 'sandbox', str(base))
+    root = base / 'root'
     root.mkdir()
     mount_overlays(base, root)
     mount_own_trees(root)
-    make_devices(root / "dev", plan.kvm)
+    make_devices(root / 'dev', plan.kvm)
     show_checkout(plan, root)
     enter_root(root)
     name_host(plan.name)
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True)
 
 
 def process_start(pid: str) -> int:
     """When a process started, in clock ticks since boot: with the pid, a lasting identity."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    return int(Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[19])
 
 
 def write_state(plan: Plan) -> None:
@@ -269,17 +269,17 @@ def write_state(plan: Plan) -> None:
     Written by this process itself and before anything else, so that ``down`` finds the host
     even if the process that asked for it was killed meanwhile.  /proc is still the machine's.
     """
-    pid = os.readlink("/proc/self")
+    pid = os.readlink('/proc/self')
     state = {
-        "pid": int(pid),
-        "start": process_start(pid),
-        "boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
-        "pid_namespace": os.readlink("/proc/self/ns/pid"),
-        "since": time.time(),
+        'pid': int(pid),
+        'start': process_start(pid),
+        'boot': Path('/proc/sys/kernel/random/boot_id').read_text().strip(),
+        'pid_namespace': os.readlink('/proc/self/ns/pid'),
+        'since': time.time(),
     }
-    new = plan.state / "state.json.new"
-    new.write_text(json.dumps(state, indent=1) + "\n")
-    new.rename(plan.state / "state.json")
+    new = plan.state / 'state.json.new'
+    new.write_text(json.dumps(state, indent=1) + '\n')
+    new.rename(plan.state / 'state.json')
 
 
 def reap_for_ever() -> None:
@@ -301,7 +301,7 @@ def reap_for_ever() -> None:
 
 def detach() -> None:
     """Keep no descriptor of whoever asked for the host."""
-    null = os.open("/dev/null", os.O_RDWR)
+    null = os.open('/dev/null', os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
     os.close(null)
@@ -315,7 +315,7 @@ def first_process(plan: Plan) -> None:
     except (OSError, subprocess.CalledProcessError) as exc:
         print(exc, flush=True)
         os._exit(1)
-    print("ready", flush=True)
+    print('ready', flush=True)
     detach()
     reap_for_ever()
 
@@ -335,5 +335,5 @@ def main() -> None:
     os._exit(0)
 
 
-if __name__ == "__main__":
+if __name__ == '__main__':
     main()

@@ -1,0 +1,39 @@
+"""Wait until a URL answers, or a process is gone: wait_http.py URL SECONDS PID
+
+Runs inside a sandbox, where the server's address is.  Any HTTP answer counts, also an error.
+Exit code 0 = it answers, 1 = not in time, 2 = the process is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+
+
+def answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def main() -> int:
+    url, seconds, pid = sys.argv[1], float(sys.argv[2]), sys.argv[3]
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answers(url):
+            return 0
+        if not os.path.exists(f'/proc/{pid}'):
+            return 2
+        time.sleep(0.1)
+    return 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())
