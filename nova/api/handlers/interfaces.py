@@ -1,0 +1,52 @@
+"""Addresses and network interfaces of a server."""
+
+from __future__ import annotations
+
+from nova import exception
+from nova.api.call import Answer, Call
+from nova.api.views import addresses
+from nova.db import records
+from nova.network import model
+
+
+def index_ips(call: Call, server_id: str) -> Answer:
+    """``GET /servers/{server_id}/ips``"""
+    _, network_info = _get(call, server_id)
+    return Answer({'addresses': addresses.render_addresses(network_info)})
+
+
+def show_ips(call: Call, server_id: str, label: str) -> Answer:
+    """``GET /servers/{server_id}/ips/{label}``"""
+    _, network_info = _get(call, server_id)
+    found = addresses.render_addresses(network_info)
+    if label not in found:
+        raise exception.NetworkNotFound(network_id=label)
+    return Answer({label: found[label]})
+
+
+def index(call: Call, server_id: str) -> Answer:
+    """``GET /servers/{server_id}/os-interface``"""
+    instance, network_info = _get(call, server_id)
+    plugged = _plugged(instance)
+    views = [addresses.render_interface(vif, plugged=plugged) for vif in network_info]
+    return Answer({'interfaceAttachments': views})
+
+
+def show(call: Call, server_id: str, port_id: str) -> Answer:
+    """``GET /servers/{server_id}/os-interface/{port_id}``"""
+    instance, network_info = _get(call, server_id)
+    vif = next((vif for vif in network_info if vif.id == port_id), None)
+    if vif is None:
+        raise exception.VifNotFound(vif_id=port_id)
+    view = addresses.render_interface(vif, plugged=_plugged(instance))
+    return Answer({'interfaceAttachment': view})
+
+
+def _get(call: Call, server_id: str) -> tuple[records.Instance, model.NetworkInfo]:
+    instance = call.compute.get(call.context, server_id)
+    infos = call.network.network_infos([instance.uuid])
+    return instance, infos.get(instance.uuid, model.NetworkInfo())
+
+
+def _plugged(instance: records.Instance) -> bool:
+    return instance.vm_state is records.VmState.ACTIVE

@@ -1,0 +1,89 @@
+"""What the HTTP layer calls: the two objects that :func:`nova.api.app.build_application` is given.
+
+``nova.compute.api.API`` and ``nova.network.api.API`` are these; tests may hand in others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from nova import context as nova_context
+from nova.db import records
+from nova.network import model
+
+Context = nova_context.RequestContext
+
+
+class ComputeApi(Protocol):
+    def create(
+        self,
+        context: Context,
+        *,
+        name: str,
+        image_ref: str,
+        flavor_ref: str,
+        requested_networks: tuple[records.RequestedNetwork, ...],
+        min_count: int = ...,
+        max_count: int = ...,
+        metadata: Mapping[str, str] | None = ...,
+        user_data: str | None = ...,
+        config_drive: bool = ...,
+        availability_zone: str | None = ...,
+    ) -> list[records.Instance]: ...
+
+    def get(self, context: Context, instance_uuid: str, /) -> records.Instance: ...
+
+    def list(
+        self,
+        context: Context,
+        *,
+        filters: Mapping[str, Any],
+        limit: int | None,
+        marker: str | None,
+        all_projects: bool,
+    ) -> list[records.Instance]: ...
+
+    def update(
+        self, context: Context, instance: records.Instance, /, *, display_name: str
+    ) -> records.Instance: ...
+
+    def delete(self, context: Context, instance: records.Instance, /) -> None: ...
+
+    def get_console_output(
+        self, context: Context, instance: records.Instance, length: int | None, /
+    ) -> str: ...
+
+    def flavor_list(self, context: Context) -> Sequence[records.Flavor]: ...
+
+    def flavor_get(self, context: Context, flavorid: str, /) -> records.Flavor: ...
+
+    def flavor_create(
+        self,
+        context: Context,
+        *,
+        flavorid: str | None,
+        name: str,
+        memory_mb: int,
+        vcpus: int,
+        root_gb: int,
+        ephemeral_gb: int = ...,
+        swap_mb: int = ...,
+        is_public: bool = ...,
+    ) -> records.Flavor: ...
+
+    def flavor_delete(self, context: Context, flavorid: str, /) -> None: ...
+
+    def service_list(self, context: Context) -> Sequence[records.Service]: ...
+
+    def is_up(self, service: records.Service, /) -> bool: ...
+
+    def compute_node_list(self, context: Context) -> Sequence[records.ComputeNode]: ...
+
+
+class NetworkApi(Protocol):
+    def list_networks(self, context: Context) -> Sequence[records.Network]: ...
+
+    def get_network(self, context: Context, network_uuid: str, /) -> records.Network: ...
+
+    def network_infos(self, instance_uuids: Sequence[str], /) -> dict[str, model.NetworkInfo]: ...

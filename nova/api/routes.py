@@ -1,0 +1,167 @@
+"""The URL table of the Compute API, as data: what may be asked, who may ask it, and of what form.
+
+Paths are below ``/v2.1``. Every operation names the policy rule that lets a caller use it, which
+:mod:`nova.api.dispatch` enforces before the body is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+import dataclasses
+
+from nova.api import microversion, validation
+from nova.api.call import Handler
+from nova.api.handlers import (
+    extensions,
+    flavors,
+    hosts,
+    interfaces,
+    networks,
+    server_actions,
+    servers,
+)
+from nova.api.policies import availability_zones as zone_rules
+from nova.api.policies import extensions as extension_rules
+from nova.api.policies import flavors as flavor_rules
+from nova.api.policies import hypervisors as hypervisor_rules
+from nova.api.policies import interfaces as interface_rules
+from nova.api.policies import networks as network_rules
+from nova.api.policies import servers as server_rules
+from nova.api.policies import services as service_rules
+from nova.api.schemas import flavors as flavor_schemas
+from nova.api.schemas import hosts as host_schemas
+from nova.api.schemas import servers as server_schemas
+
+BodySchema = Callable[[microversion.Version], validation.Schema]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """``handler`` is called with the :class:`~nova.api.call.Call` and the path's fields by name.
+
+    ``body`` gives the schema of the request's body in a microversion; None: a body is not read.
+    ``status`` is that of a good answer.
+    """
+
+    handler: Handler
+    rule: str
+    body: BodySchema | None = None
+    query: validation.Schema | None = None
+    status: int = 200
+
+
+#: The actions of ``POST /servers/{server_id}/action``, by the one key of their body.
+SERVER_ACTIONS: Mapping[str, Operation] = {
+    'os-getConsoleOutput': Operation(
+        handler=server_actions.get_console_output,
+        rule=server_rules.CONSOLE_OUTPUT,
+        body=server_schemas.console_output,
+    ),
+}
+
+ROUTES: Mapping[str, Mapping[str, Operation | Mapping[str, Operation]]] = {
+    '/servers': {
+        'GET': Operation(handler=servers.index, rule=server_rules.INDEX, query=server_schemas.LIST),
+        'POST': Operation(
+            handler=servers.create,
+            rule=server_rules.CREATE,
+            body=server_schemas.create,
+            status=202,
+        ),
+    },
+    '/servers/detail': {
+        'GET': Operation(
+            handler=servers.detail, rule=server_rules.DETAIL, query=server_schemas.LIST
+        ),
+    },
+    '/servers/{server_id}': {
+        'GET': Operation(handler=servers.show, rule=server_rules.SHOW),
+        'PUT': Operation(
+            handler=servers.update, rule=server_rules.UPDATE, body=server_schemas.update
+        ),
+        'DELETE': Operation(handler=servers.delete, rule=server_rules.DELETE, status=204),
+    },
+    '/servers/{server_id}/action': {'POST': SERVER_ACTIONS},
+    '/servers/{server_id}/ips': {
+        'GET': Operation(handler=interfaces.index_ips, rule=server_rules.IPS_INDEX),
+    },
+    '/servers/{server_id}/ips/{label}': {
+        'GET': Operation(handler=interfaces.show_ips, rule=server_rules.IPS_SHOW),
+    },
+    '/servers/{server_id}/os-interface': {
+        'GET': Operation(handler=interfaces.index, rule=interface_rules.LIST),
+    },
+    '/servers/{server_id}/os-interface/{port_id}': {
+        'GET': Operation(handler=interfaces.show, rule=interface_rules.SHOW),
+    },
+    '/flavors': {
+        'GET': Operation(handler=flavors.index, rule=flavor_rules.INDEX, query=flavor_schemas.LIST),
+        'POST': Operation(
+            handler=flavors.create, rule=flavor_rules.CREATE, body=flavor_schemas.create
+        ),
+    },
+    '/flavors/detail': {
+        'GET': Operation(
+            handler=flavors.detail, rule=flavor_rules.DETAIL, query=flavor_schemas.LIST
+        ),
+    },
+    '/flavors/{flavor_id}': {
+        'GET': Operation(handler=flavors.show, rule=flavor_rules.SHOW),
+        'DELETE': Operation(handler=flavors.delete, rule=flavor_rules.DELETE, status=202),
+    },
+    '/flavors/{flavor_id}/os-extra_specs': {
+        'GET': Operation(handler=flavors.index_extra_specs, rule=flavor_rules.SPECS_INDEX),
+    },
+    '/flavors/{flavor_id}/os-extra_specs/{key}': {
+        'GET': Operation(handler=flavors.show_extra_spec, rule=flavor_rules.SPECS_SHOW),
+    },
+    '/os-networks': {
+        'GET': Operation(handler=networks.index, rule=network_rules.LIST),
+    },
+    '/os-networks/{network_id}': {
+        'GET': Operation(handler=networks.show, rule=network_rules.SHOW),
+    },
+    '/os-tenant-networks': {
+        'GET': Operation(handler=networks.index_tenant, rule=network_rules.TENANT_LIST),
+    },
+    '/os-tenant-networks/{network_id}': {
+        'GET': Operation(handler=networks.show_tenant, rule=network_rules.TENANT_SHOW),
+    },
+    '/os-services': {
+        'GET': Operation(
+            handler=hosts.index_services, rule=service_rules.LIST, query=host_schemas.SERVICES
+        ),
+    },
+    '/os-hypervisors': {
+        'GET': Operation(
+            handler=hosts.index_hypervisors,
+            rule=hypervisor_rules.LIST,
+            query=host_schemas.HYPERVISORS,
+        ),
+    },
+    '/os-hypervisors/detail': {
+        'GET': Operation(
+            handler=hosts.detail_hypervisors,
+            rule=hypervisor_rules.DETAIL,
+            query=host_schemas.HYPERVISORS,
+        ),
+    },
+    '/os-hypervisors/statistics': {
+        'GET': Operation(handler=hosts.show_statistics, rule=hypervisor_rules.STATISTICS),
+    },
+    '/os-hypervisors/{hypervisor_id}': {
+        'GET': Operation(handler=hosts.show_hypervisor, rule=hypervisor_rules.SHOW),
+    },
+    '/os-availability-zone': {
+        'GET': Operation(handler=hosts.index_zones, rule=zone_rules.LIST),
+    },
+    '/os-availability-zone/detail': {
+        'GET': Operation(handler=hosts.detail_zones, rule=zone_rules.DETAIL),
+    },
+    '/extensions': {
+        'GET': Operation(handler=extensions.index, rule=extension_rules.READ),
+    },
+    '/extensions/{alias}': {
+        'GET': Operation(handler=extensions.show, rule=extension_rules.READ),
+    },
+}
