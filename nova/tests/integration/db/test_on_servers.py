@@ -1,0 +1,10 @@
+"""What holds on SQLite holds on PostgreSQL and MariaDB."""
+
+# ruff: noqa: F403  the tests of the other tier are collected here, with this tier's database
+from __future__ import annotations
+
+from nova.tests.functional.db.test_instances import *
+from nova.tests.functional.db.test_networks import *
+from nova.tests.functional.db.test_schema import differences, test_migrations_give_the_models
+
+__all__ = ['differences', 'test_migrations_give_the_models']
