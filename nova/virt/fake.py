@@ -1,0 +1,64 @@
+"""A driver that keeps its guests in memory, for tests and for trying the API."""
+
+from __future__ import annotations
+
+from nova import exception
+from nova.db import records
+from nova.network import model
+from nova.virt import driver
+
+
+class FakeDriver(driver.ComputeDriver):
+    """Guests are entries of :attr:`guests`.
+
+    Setting :attr:`fail_spawn` or :attr:`fail_destroy` makes every such call raise that error until
+    it is None again.
+    """
+
+    def __init__(self, resources: driver.HostResources | None = None) -> None:
+        self.resources = resources or driver.HostResources(
+            hypervisor_type='fake',
+            hypervisor_version=1_000_000,
+            vcpus=64,
+            memory_mb=262_144,
+            disk_gb=10_000,
+        )
+        self.guests: dict[str, tuple[records.Instance, model.NetworkInfo]] = {}
+        self.fail_spawn: Exception | None = None
+        self.fail_destroy: Exception | None = None
+        self.host: str | None = None
+
+    def init_host(self, host: str) -> None:
+        self.host = host
+
+    def host_resources(self) -> driver.HostResources:
+        return self.resources
+
+    def spawn(self, instance: records.Instance, network_info: model.NetworkInfo) -> None:
+        if self.fail_spawn is not None:
+            raise self.fail_spawn
+        if instance.uuid in self.guests:
+            raise exception.HypervisorError(
+                action=f'define domain {instance.name}', reason='it exists already'
+            )
+        self.guests[instance.uuid] = (instance, network_info)
+
+    def destroy(self, instance: records.Instance, network_info: model.NetworkInfo) -> None:
+        if self.fail_destroy is not None:
+            raise self.fail_destroy
+        self.guests.pop(instance.uuid, None)
+
+    def power_state(self, instance: records.Instance) -> records.PowerState:
+        if instance.uuid in self.guests:
+            return records.PowerState.RUNNING
+        return records.PowerState.NOSTATE
+
+    def console_output(self, instance: records.Instance, max_bytes: int) -> bytes:
+        if instance.uuid not in self.guests:
+            raise exception.ConsoleNotAvailable(instance_id=instance.uuid)
+        lines = [f'{vif.device}: {vif.mac}' for vif in self.guests[instance.uuid][1]]
+        text = '\n'.join([f'fake console of {instance.name}', *lines, ''])
+        return text.encode()[-max_bytes:]
+
+    def list_instance_names(self) -> list[str]:
+        return [instance.name for instance, _ in self.guests.values()]

@@ -1,0 +1,210 @@
+"""The driver for KVM and QEMU through libvirt.
+
+A guest is: a folder below ``state_path/instances``, named after the instance's UUID, with its disk
+and its console log; a filter for each NIC; and a persistent domain of the instance's name and
+UUID. All of it is found again from the instance alone, so nothing is remembered in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import contextlib
+from pathlib import Path
+import re
+import shutil
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from nova import exception
+from nova.db import records
+from nova.image import glance
+from nova.network import model, topology
+from nova.network.linux import bridge
+from nova.virt import driver
+from nova.virt.libvirt import console, disk, domain, firewall, host, imagecache, kvmprobe
+
+LOG = logging.getLogger(__name__)
+
+_GIB = 1024**3
+_OUR_DOMAIN = re.compile(r'instance-[0-9a-f]{8,}')
+
+
+class LibvirtConnection(driver.ComputeDriver):
+    """One host's guests.
+
+    :param libvirt_group: the option group ``[libvirt]``.
+    :param state_path: the folder of what the host must not lose.
+    :param images: the images of this host.
+    :param ensure_bridges: makes the bridges that an instance's NICs are plugged into; called
+        before each spawn, and idempotent.
+    :param libvirt_host: the connection to libvirt; made of the option group when not given.
+    :param offload: runs what blocks; see :class:`nova.virt.libvirt.host.Offload`.
+    :param read_tail: reads the end of a console log, as :func:`console.read_tail` does.
+    """
+
+    def __init__(
+        self,
+        libvirt_group: cfg.ConfigOpts.GroupAttr,
+        state_path: str | Path,
+        images: imagecache.ImageCache,
+        ensure_bridges: Callable[[model.NetworkInfo], None],
+        *,
+        libvirt_host: host.Host | None = None,
+        offload: host.Offload = host.call_directly,
+        read_tail: Callable[[Path, int], bytes] = console.read_tail,
+    ) -> None:
+        self._options = libvirt_group
+        self._state_path = Path(state_path)
+        self._instances = self._state_path / 'instances'
+        self._images = images
+        self._ensure_bridges = ensure_bridges
+        self._host = libvirt_host or host.Host(libvirt_group.connection_uri, offload=offload)
+        self._firewall = firewall.NWFilterFirewall(self._host)
+        self._offload = offload
+        self._read_tail = read_tail
+        # What init_host finds out of the machine.
+        self._virt_type = 'kvm' if libvirt_group.virt_type == 'kvm' else 'qemu'
+        self._disk_cache = 'none'
+
+    def init_host(self, host: str) -> None:
+        LOG.info('Host %s uses libvirt with hypervisor version %d', host, self._host.version())
+        # Only its owner may list it; QEMU, which is another user, need only pass through.
+        self._instances.mkdir(mode=0o711, parents=True, exist_ok=True)
+        if self._options.virt_type == 'auto' and kvmprobe.is_kvm_usable(self._state_path):
+            self._virt_type = 'kvm'
+        if not disk.supports_direct_io(self._instances):
+            self._disk_cache = 'writeback'
+        self._images.remove_remains()
+        self._firewall.init_host()
+        LOG.info('New guests: type %s, disk cache %s', self._virt_type, self._disk_cache)
+
+    def host_resources(self) -> driver.HostResources:
+        vcpus, memory_mb = self._host.cpus_and_memory()
+        return driver.HostResources(
+            hypervisor_type='QEMU',
+            hypervisor_version=self._host.version(),
+            vcpus=vcpus,
+            memory_mb=memory_mb,
+            disk_gb=shutil.disk_usage(self._instances).total // _GIB,
+        )
+
+    def to_xml(self, instance: records.Instance, network_info: model.NetworkInfo) -> str:
+        """The domain XML of an instance with these NICs. It depends on nothing else that may
+        change while the service runs, and changes nothing.
+
+        :raises InvalidName: a value holds a character that XML cannot carry.
+        :raises InvalidInput: a NIC's index is beyond the guest's last PCI slot.
+        """
+        context = domain.build_context(
+            instance,
+            network_info,
+            disk=domain.Disk(path=str(self._disk_path(instance)), cache=self._disk_cache),
+            console_log=str(self._console_path(instance)),
+            virt_type=self._virt_type,
+            machine_type=self._options.machine_type,
+            cpu_mode=self._options.cpu_mode,
+        )
+        return domain.render_domain(context)
+
+    def spawn(self, instance: records.Instance, network_info: model.NetworkInfo) -> None:
+        xml = self.to_xml(instance, network_info)
+        if self._host.has_domain(instance.uuid):
+            # Nothing is undone here: it is not of this call's making.
+            raise exception.HypervisorError(
+                action=f'define domain {instance.name}', reason='it exists already'
+            )
+        with contextlib.ExitStack() as undo:
+            _on_failure(undo, self._remove_folder, instance)
+            self._write_disk(instance)
+            self._ensure_bridges(network_info)
+            _on_failure(undo, self._firewall.remove, instance.name, network_info)
+            for vif in network_info:
+                self._firewall.prepare(instance.name, vif)
+            _on_failure(undo, self._host.undefine_domain, instance.uuid)
+            self._host.define_domain(xml)
+            # A start that fails half way leaves no process behind; libvirt sees to that. But it
+            # may also succeed and only the answer be lost.
+            _on_failure(undo, self._destroy_domain, instance)
+            self._host.start_domain(instance.uuid)
+            undo.pop_all()
+        LOG.info('Guest %s runs with %d NICs', instance.name, len(network_info))
+
+    def destroy(self, instance: records.Instance, network_info: model.NetworkInfo) -> None:
+        self._destroy_domain(instance)
+        self._host.undefine_domain(instance.uuid)
+        self._firewall.remove(instance.name, network_info)
+        self._remove_folder(instance)
+        LOG.info('Guest %s is gone', instance.name)
+
+    def power_state(self, instance: records.Instance) -> records.PowerState:
+        return self._host.power_state(instance.uuid)
+
+    def console_output(self, instance: records.Instance, max_bytes: int) -> bytes:
+        try:
+            return self._read_tail(self._console_path(instance), max_bytes)
+        except FileNotFoundError as exc:
+            raise exception.ConsoleNotAvailable(instance_id=instance.uuid) from exc
+
+    def list_instance_names(self) -> list[str]:
+        return [name for name in self._host.domain_names() if _OUR_DOMAIN.fullmatch(name)]
+
+    # --- files
+
+    def _folder(self, instance: records.Instance) -> Path:
+        return self._instances / instance.uuid
+
+    def _disk_path(self, instance: records.Instance) -> Path:
+        return self._folder(instance) / 'disk'
+
+    def _console_path(self, instance: records.Instance) -> Path:
+        return self._folder(instance) / 'console.log'
+
+    def _write_disk(self, instance: records.Instance) -> None:
+        image = self._images.ensure_image(instance.image_ref)
+        size = disk.choose_size(image, instance.image_ref, instance.flavor.root_gb)
+        self._folder(instance).mkdir(mode=0o711, exist_ok=True)
+        disk.write_overlay(self._disk_path(instance), image, size)
+        console.write_empty_log(self._console_path(instance))
+
+    def _remove_folder(self, instance: records.Instance) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._offload(shutil.rmtree, self._folder(instance))
+
+    def _destroy_domain(self, instance: records.Instance) -> None:
+        self._host.destroy_domain(instance.uuid, self._options.shutdown_timeout_s)
+
+
+def from_conf(conf: cfg.ConfigOpts, *, offload: host.Offload) -> LibvirtConnection:
+    """The driver that the options describe.
+
+    :param offload: see :class:`nova.virt.libvirt.host.Offload`.
+    """
+
+    def ensure_bridges(network_info: model.NetworkInfo) -> None:
+        networks = [vif.network for vif in network_info]
+        bridge.ensure_bridges(topology.plan_links(networks, conf.network.physical_networks))
+
+    images = imagecache.ImageCache(
+        Path(conf.state_path) / 'cache' / 'images',
+        glance.from_conf(conf),
+        max_image_gb=conf.glance.max_image_gb,
+        attempts=conf.glance.num_retries + 1,
+        offload=offload,
+    )
+    return LibvirtConnection(conf.libvirt, conf.state_path, images, ensure_bridges, offload=offload)
+
+
+def _on_failure(undo: contextlib.ExitStack, function: Callable[..., Any], *args: Any) -> None:
+    """Have ``function(*args)`` called should the block of ``undo`` not reach its end."""
+
+    def run() -> None:
+        try:
+            function(*args)
+        except (exception.NovaException, OSError):
+            # For the caller, who wants the cause of the failure and not what followed from it;
+            # the other undos still run.
+            LOG.exception('Undoing a spawn: %s%r failed', function.__name__, args)
+
+    undo.callback(run)

@@ -1,0 +1,226 @@
+"""The libvirt daemon of this host; the only module that imports libvirt.
+
+:class:`Host` is what the driver needs of libvirt, in our own words and values. A failure of
+libvirt comes out as :class:`nova.exception.HypervisorError` with libvirt's own text.
+API: https://libvirt.org/html/index.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import threading
+import time
+from typing import Any, Protocol, TypeVar
+
+import libvirt
+from oslo_log import log as logging
+
+from nova import exception
+from nova.db import records
+
+LOG = logging.getLogger(__name__)
+
+T = TypeVar('T')
+
+_POWER_STATES = {
+    libvirt.VIR_DOMAIN_NOSTATE: records.PowerState.NOSTATE,
+    libvirt.VIR_DOMAIN_RUNNING: records.PowerState.RUNNING,
+    libvirt.VIR_DOMAIN_BLOCKED: records.PowerState.RUNNING,
+    libvirt.VIR_DOMAIN_PAUSED: records.PowerState.PAUSED,
+    libvirt.VIR_DOMAIN_SHUTDOWN: records.PowerState.SHUTDOWN,
+    libvirt.VIR_DOMAIN_SHUTOFF: records.PowerState.SHUTDOWN,
+    libvirt.VIR_DOMAIN_CRASHED: records.PowerState.CRASHED,
+    libvirt.VIR_DOMAIN_PMSUSPENDED: records.PowerState.SUSPENDED,
+}
+
+#: All that libvirt may keep beside a domain; without these flags it refuses to forget the domain.
+_UNDEFINE_FLAGS = (
+    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+    | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+)
+
+
+class Offload(Protocol):
+    """Runs a blocking call so that the caller's other work goes on: ``tpool.execute`` under
+    eventlet."""
+
+    def __call__(self, function: Callable[..., T], /, *args: Any) -> T: ...
+
+
+def call_directly(function: Callable[..., T], /, *args: Any) -> T:
+    """The :class:`Offload` of a program that has nothing else to do."""
+    return function(*args)
+
+
+class Host:
+    """A connection to one libvirt daemon, opened when first needed and again when it is lost.
+
+    :param offload: what runs the calls to libvirt. libvirt's objects may be used by several
+        threads at once.
+    :param open_connection: ``libvirt.open``, or its like.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        offload: Offload = call_directly,
+        open_connection: Callable[[str], Any] = libvirt.open,
+    ) -> None:
+        self._uri = uri
+        self._offload = offload
+        self._open = open_connection
+        self._lock = threading.Lock()
+        self._connection: Any = None
+        # libvirt prints every error on stderr unless told otherwise; ours arrive as exceptions.
+        libvirt.registerErrorHandler(lambda _context, _error: None, None)
+
+    # --- the host itself
+
+    def version(self) -> int:
+        """The hypervisor's version: major * 1,000,000 + minor * 1,000 + release."""
+        return int(self._call('tell its version', lambda c: c.getVersion()))
+
+    def cpus_and_memory(self) -> tuple[int, int]:
+        """Processors and MiB of memory."""
+        info = self._call('describe the host', lambda c: c.getInfo())
+        return int(info[2]), int(info[1])
+
+    # --- domains
+
+    def domain_names(self) -> list[str]:
+        """The names of all domains, running or not, ours or not."""
+        domains = self._call('list the domains', lambda c: c.listAllDomains())
+        return [str(domain.name()) for domain in domains]
+
+    def has_domain(self, uuid: str) -> bool:
+        """Whether there is a domain of this UUID."""
+        try:
+            self._call(f'find domain {uuid}', lambda c: c.lookupByUUIDString(uuid))
+        except exception.DomainNotFound:
+            return False
+        return True
+
+    def power_state(self, uuid: str) -> records.PowerState:
+        """NOSTATE when there is no such domain."""
+
+        def read(connection: Any) -> int:
+            return int(connection.lookupByUUIDString(uuid).state()[0])
+
+        try:
+            state = self._call(f'tell the state of domain {uuid}', read)
+        except exception.DomainNotFound:
+            return records.PowerState.NOSTATE
+        return _POWER_STATES.get(state, records.PowerState.NOSTATE)
+
+    def define_domain(self, xml: str) -> None:
+        """Make a domain that outlives its guest's process and the daemon; it does not run yet."""
+        self._call('define the domain', lambda c: c.defineXML(xml))
+
+    def start_domain(self, uuid: str) -> None:
+        """Start a defined domain. libvirt puts the filters of its NICs in force before the
+        processors run."""
+        self._call(f'start domain {uuid}', lambda c: c.lookupByUUIDString(uuid).create())
+
+    def destroy_domain(self, uuid: str, timeout_s: float) -> None:
+        """End the guest's process. That there is none, or no such domain, is no error.
+
+        :raises HypervisorError: the process still lives after ``timeout_s``.
+        """
+
+        def destroy(connection: Any) -> None:
+            domain = connection.lookupByUUIDString(uuid)
+            if domain.isActive():
+                domain.destroy()
+
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                return self._call(f'destroy domain {uuid}', destroy)
+            except exception.DomainNotFound:
+                return None
+            except exception.HypervisorError:
+                # A process that waits for a disk ignores even SIGKILL for a while; and one that
+                # ends by itself meanwhile makes libvirt answer that the domain does not run.
+                if time.monotonic() > deadline:
+                    raise
+                LOG.warning('Domain %s is still there; trying again.', uuid)
+                time.sleep(0.5)
+
+    def undefine_domain(self, uuid: str) -> None:
+        """Forget a domain and all that libvirt keeps with it. No such domain is no error."""
+
+        def undefine(connection: Any) -> None:
+            connection.lookupByUUIDString(uuid).undefineFlags(_UNDEFINE_FLAGS)
+
+        try:
+            self._call(f'undefine domain {uuid}', undefine)
+        except exception.DomainNotFound:
+            return
+
+    # --- network filters
+
+    def filter_names(self) -> set[str]:
+        """The names of all network filters, ours or not."""
+        filters = self._call('list the network filters', lambda c: c.listAllNWFilters())
+        return {str(found.name()) for found in filters}
+
+    def define_filter(self, xml: str) -> None:
+        """Make a network filter, or replace the one of the same name and UUID."""
+        self._call('define a network filter', lambda c: c.nwfilterDefineXML(xml))
+
+    def undefine_filter(self, name: str) -> bool:
+        """Whether no such filter is left: False when a domain or a filter still uses it."""
+
+        def undefine(connection: Any) -> bool:
+            try:
+                connection.nwfilterLookupByName(name).undefine()
+            except libvirt.libvirtError as exc:
+                if exc.get_error_code() == libvirt.VIR_ERR_NO_NWFILTER:
+                    return True
+                if exc.get_error_code() == libvirt.VIR_ERR_OPERATION_INVALID:
+                    return False
+                raise
+            return True
+
+        return bool(self._call(f'undefine network filter {name}', undefine))
+
+    # --- the connection
+
+    def _call(self, action: str, function: Callable[[Any], T]) -> T:
+        """What ``function`` returns for the connection. It is called once more on a new one when
+        the connection turns out to be lost, as after a restart of the daemon."""
+        try:
+            connection = self._connect()
+            try:
+                return self._offload(function, connection)
+            except libvirt.libvirtError:
+                if _is_alive(connection):
+                    raise
+                LOG.warning('The connection to libvirt was lost; opening it again.')
+                return self._offload(function, self._connect())
+        except libvirt.libvirtError as exc:
+            raise _mapped(exc, action) from exc
+
+    def _connect(self) -> Any:
+        with self._lock:
+            if self._connection is None or not _is_alive(self._connection):
+                self._connection = self._offload(self._open, self._uri)
+            return self._connection
+
+
+def _is_alive(connection: Any) -> bool:
+    """Asks the client's side of the connection only, so it takes no time."""
+    try:
+        return bool(connection.isAlive() == 1)
+    except libvirt.libvirtError:
+        return False
+
+
+def _mapped(exc: libvirt.libvirtError, action: str) -> exception.HypervisorError:
+    reason = exc.get_error_message() or str(exc)
+    if exc.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+        return exception.DomainNotFound(reason, name=exc.get_str1() or '', action=action)
+    return exception.HypervisorError(action=action, reason=reason)
