@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import signal
 import sys
 
-from lab import wait_http
+from lab import wait_answer
 from lab.sandbox import Sandbox, SandboxError
 
 #: How long a service may take to end after SIGTERM before it is killed.
@@ -40,9 +40,9 @@ class Daemon:
     def is_alive(self) -> bool:
         return self.sandbox.process_is_alive(self.pid)
 
-    def wait_http(self, url: str, timeout_s: float = 60.0) -> None:
-        """Wait until it answers at a URL.  Raises SandboxError with the end of its log."""
-        command = [sys.executable, '-I', wait_http.__file__, url, str(timeout_s), str(self.pid)]
+    def wait_answer(self, url: str, timeout_s: float = 60.0) -> None:
+        """Wait until it answers at an http: or tcp: URL; SandboxError has the end of its log."""
+        command = [sys.executable, '-I', wait_answer.__file__, url, str(timeout_s), str(self.pid)]
         done = self.sandbox.run(command, check=False, timeout_s=timeout_s + 30)
         if done.returncode != 0:
             why = 'it ended' if done.returncode == 2 else f'not in {timeout_s:.0f} s'

@@ -94,7 +94,7 @@ def auth_options(user: str) -> str:
 def start(sandbox: Sandbox) -> Daemon:
     """Start it and wait until it serves.  Raises SandboxError."""
     daemon = launch(sandbox)
-    daemon.wait_http(URL)
+    daemon.wait_answer(URL)
     return daemon
 
 

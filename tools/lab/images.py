@@ -56,7 +56,7 @@ control_socket_disable = True
 def start(sandbox: Sandbox) -> Daemon:
     """Start it and wait until it serves; Keystone must be there.  Raises SandboxError."""
     daemon = launch(sandbox)
-    daemon.wait_http(f'{URL}/healthcheck')
+    daemon.wait_answer(f'{URL}/healthcheck')
     return daemon
 
 

@@ -9,7 +9,7 @@ and a JSON object with the keys
     services         [[type, name, url], ...]
     users            [[name, password, project, [role, ...]], ...]; projects are made as needed
 
-Keystone's own commands and clients would take half a minute for the same.  Modules of Keystone's are
+Keystone's own commands and clients would take half a minute for the same.  Its modules are
 imported by name and late: importing them reads the command line.
 """
 

@@ -1,21 +1,28 @@
-"""Wait until a URL answers, or a process is gone: wait_http.py URL SECONDS PID
+"""Wait until a server answers, or its process is gone: wait_answer.py URL SECONDS PID
 
-Runs inside a sandbox, where the server's address is.  Any HTTP answer counts, also an error.
+Runs inside a sandbox, where the server's address is.  With ``http://HOST:PORT/...`` any HTTP
+answer counts, also an error; with ``tcp://HOST:PORT`` a connection is enough.
 Exit code 0 = it answers, 1 = not in time, 2 = the process is gone.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 
 def answers(url: str) -> bool:
+    parts = urllib.parse.urlsplit(url)
     try:
-        urllib.request.urlopen(url, timeout=5).close()
+        if parts.scheme == 'tcp':
+            socket.create_connection((parts.hostname, parts.port), timeout=5).close()
+        else:
+            urllib.request.urlopen(url, timeout=5).close()
     except urllib.error.HTTPError:
         return True
     except OSError:
