@@ -80,7 +80,7 @@ def build_network_api(conf: Any) -> network_api.API:
 
 def build_compute_api(conf: Any) -> compute_api.API:
     return compute_api.API(
-        images=glance.from_conf(conf),
+        images=glance.build_client(conf),
         networks=build_network_api(conf),
         network_rpc=network_rpcapi.NetworkAPI(),
         compute_rpc=compute_rpcapi.ComputeAPI(),
@@ -99,9 +99,21 @@ def build_driver(conf: Any) -> virt_driver.ComputeDriver:
     if conf.compute.driver == 'fake':
         return fake.FakeDriver()
     # libvirt's binding is needed on compute hosts only
-    from nova.virt.libvirt import connection
+    from nova.virt.libvirt import connection, imagecache
 
-    return connection.from_conf(conf, offload=tpool.execute)
+    images = imagecache.ImageCache(
+        pathlib.Path(conf.state_path) / 'cache' / 'images',
+        glance.build_client(conf),
+        max_image_gb=conf.glance.max_image_gb,
+        attempts=conf.glance.num_retries + 1,
+        offload=tpool.execute,
+    )
+    ensure_bridges = functools.partial(
+        links.ensure_bridges, physical_networks=conf.network.physical_networks
+    )
+    return connection.LibvirtConnection(
+        conf.libvirt, conf.state_path, images, ensure_bridges, offload=tpool.execute
+    )
 
 
 def build_compute_manager(conf: Any) -> compute_manager.ComputeManager:
