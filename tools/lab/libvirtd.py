@@ -102,6 +102,7 @@ def configure(sandbox: Sandbox) -> None:
     sandbox.write_file('/etc/libvirt/libvirtd.conf', LIBVIRTD_CONF)
     sandbox.write_file('/etc/libvirt/qemu.conf', QEMU_CONF)
     sandbox.write_file('/etc/libvirt/virtlogd.conf', VIRTLOGD_CONF)
+    sandbox.run(['mkdir', '-p', '/etc/libvirt/qemu/networks'])  # as Debian's package has it
     copy_in(sandbox, Path(FILTERS), '/etc/libvirt/nwfilter')
 
 
