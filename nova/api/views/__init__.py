@@ -1,0 +1,1 @@
+"""Records to the bodies of answers, one module for each resource."""
