@@ -1,0 +1,105 @@
+"""What the HTTP API, the compute service and ``nova-manage`` ask about networks. It reads the
+database and calls no service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import uuid as uuids
+
+from nova import context as nova_context
+from nova import exception
+from nova.db import api as db
+from nova.db import records
+from nova.network import addressing, info, model
+from nova.network.addressing import NetworkSpec
+
+__all__ = ['API', 'NetworkSpec']
+
+
+class API:
+    """Networks and NICs.
+
+    :param max_nics_per_server: the most NICs that one instance may have.
+    """
+
+    def __init__(self, max_nics_per_server: int) -> None:
+        self._max_nics = max_nics_per_server
+
+    # --- networks
+
+    def list_networks(self, context: nova_context.RequestContext) -> tuple[records.Network, ...]:
+        """The networks that the caller may use, in the order in which they were made; an
+        administrator's are all."""
+        return db.network_list(None if context.is_admin else context.project_id)
+
+    def get_network(self, context: nova_context.RequestContext, uuid: str) -> records.Network:
+        """:raises NetworkNotFound: there is none, or it is another project's."""
+        network = db.network_get(uuid)
+        if not context.is_admin and network.project_id not in (None, context.project_id):
+            raise exception.NetworkNotFound(network_id=uuid)
+        return network
+
+    def create_network(self, spec: NetworkSpec) -> records.Network:
+        """Make a network. Its host makes it true when the first NIC is on it.
+
+        :raises InvalidInput: and what derives from it; the text names the field.
+        :raises NetworkOverlap: another network is in the way.
+        """
+        plan = addressing.plan_network(spec, str(uuids.uuid4()))
+        return db.network_create(
+            plan.network,
+            plan.addresses,
+            lambda others: addressing.check_conflict(plan.network, others),
+        )
+
+    def delete_network(self, uuid: str) -> None:
+        """Remove a network that no NIC is on.
+
+        :raises NetworkNotFound:
+        :raises NetworkInUse:
+        """
+        db.network_delete(uuid)
+
+    # --- NICs
+
+    def validate_requested(
+        self,
+        context: nova_context.RequestContext,
+        requested: Sequence[records.RequestedNetwork],
+    ) -> tuple[records.RequestedNetwork, ...]:
+        """The networks of a new instance, in NIC order and with canonical addresses. Who asks for
+        none gets the project's own networks or, when it has none, those of no project, in the
+        order in which they were made.
+
+        :raises InvalidInput: there are too many.
+        :raises NetworkNotFound: one does not exist, or is another project's.
+        :raises FixedIpInvalid: an address asked for cannot be given.
+        """
+        project_id = context.project_id
+        usable = {network.uuid: network for network in db.network_list(project_id or '')}
+        if not requested:
+            own = [n for n in usable.values() if project_id and n.project_id == project_id]
+            chosen = own or [n for n in usable.values() if n.project_id is None]
+            requested = [records.RequestedNetwork(network_uuid=n.uuid) for n in chosen]
+        if len(requested) > self._max_nics:
+            reason = f'a server can have {self._max_nics} network interfaces, not {len(requested)}'
+            raise exception.InvalidInput(field='networks', reason=reason)
+        return tuple(_checked(request, usable) for request in requested)
+
+    def network_infos(self, instance_uuids: Sequence[str]) -> dict[str, model.NetworkInfo]:
+        """The NICs of each instance; every uuid asked for is a key."""
+        vifs = db.vifs_of_instances(instance_uuids)
+        networks = {network.uuid: network for network in db.network_list()}
+        return {uuid: info.build_network_info(vifs[uuid], networks) for uuid in instance_uuids}
+
+
+def _checked(
+    request: records.RequestedNetwork, usable: dict[str, records.Network]
+) -> records.RequestedNetwork:
+    network = usable.get(request.network_uuid)
+    if network is None:
+        raise exception.NetworkNotFound(network_id=request.network_uuid)
+    fixed_ip = request.fixed_ip
+    if fixed_ip is not None:
+        fixed_ip = addressing.parse_fixed_ip(fixed_ip, network)
+    return records.RequestedNetwork(network_uuid=network.uuid, fixed_ip=fixed_ip, tag=request.tag)

@@ -1,0 +1,279 @@
+"""The network service: NICs and addresses for instances, and on the host that serves a network its
+bridge, gateway and DHCP server.
+
+Each network has a kind, and the manager class of that kind serves it, so that one cloud and one
+instance may have networks of every kind.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import contextlib
+import random
+import threading
+from typing import Any, ClassVar
+
+from oslo_log import log
+
+from nova import context as nova_context
+from nova import exception
+from nova.db import api as db
+from nova.db import records
+from nova.network import addressing, info, model, rpcapi, topology
+from nova.network.linux import host as linux_host
+
+LOG = log.getLogger(__name__)
+
+#: Makes a host's networks true: ``(state, uuids looked at or None for all)`` to what failed, by
+#: uuid (:meth:`nova.network.linux.host.HostNetworks.apply`).
+Apply = Callable[
+    [topology.HostState, Collection[str] | None], dict[str, exception.NetworkSetupFailed]
+]
+
+
+class NetworkManager(abc.ABC):
+    """Serves the networks of one kind."""
+
+    kind: ClassVar[model.NetworkKind]
+
+    @abc.abstractmethod
+    def plan_host(
+        self,
+        networks: Iterable[records.Network],
+        vifs: Mapping[str, Sequence[records.Vif]],
+        options: topology.HostOptions,
+    ) -> topology.HostState:
+        """What the host needs for the networks of this kind among ``networks``."""
+
+
+class FlatDHCPManager(NetworkManager):
+    """Networks on an untagged segment: a bridge, on which the host that serves the network is
+    gateway and DHCP server."""
+
+    kind = model.NetworkKind.FLAT_DHCP
+
+    def plan_host(
+        self,
+        networks: Iterable[records.Network],
+        vifs: Mapping[str, Sequence[records.Vif]],
+        options: topology.HostOptions,
+    ) -> topology.HostState:
+        mine = [network for network in networks if network.kind is self.kind]
+        return topology.plan_host(mine, vifs, options)
+
+
+MANAGERS: tuple[NetworkManager, ...] = (FlatDHCPManager(),)
+
+
+class NetworkService:
+    """What is called by RPC on the topic ``network``.
+
+    :param apply: makes this host's networks true.
+    :param mac_attempts: how often MAC addresses are drawn for one instance.
+    :param quarantine_s: seconds that a freed address is kept from others.
+    :param random_source: where MAC addresses and the uuids of NICs come from.
+    """
+
+    def __init__(
+        self,
+        *,
+        options: topology.HostOptions,
+        apply: Apply,
+        mac_attempts: int,
+        quarantine_s: int,
+        random_source: random.Random | None = None,
+    ) -> None:
+        self._options = options
+        self._mac_attempts = mac_attempts
+        self._quarantine_s = quarantine_s
+        self._random = random_source or random.SystemRandom()
+        self._other_hosts = rpcapi.NetworkAPI()
+        self._changes = _Changes(apply, self._plan)
+
+    def init_host(self) -> None:
+        """Make this host's networks what the database says, without disturbing what is right."""
+        for uuid, error in self._changes.apply_all().items():
+            LOG.error('network %s is not served: %s', uuid, error.message)
+
+    # --- called by RPC
+
+    def allocate_for_instance(
+        self,
+        context: nova_context.RequestContext,
+        *,
+        instance_uuid: str,
+        project_id: str,
+        requested_networks: Sequence[records.RequestedNetwork],
+        instance_host: str,
+    ) -> model.NetworkInfo:
+        """A NIC for each network asked for, in order, and all that they need on the hosts of their
+        networks. When it raises, nothing is held. An instance that has its NICs keeps them.
+
+        :param instance_host: where the instance is to run.
+        :raises NetworkNotFound: a network does not exist, or is another project's.
+        :raises NoMoreFixedIps:
+        :raises FixedIpInUse:
+        :raises FixedIpInvalid:
+        :raises MacInUse: no free MAC address was drawn.
+        :raises NetworkSetupFailed: a network could not be made on its host.
+        :raises ServiceUnavailable: the host of a network does not answer.
+        """
+        with contextlib.ExitStack() as undo:
+            if not db.vifs_of_instances([instance_uuid])[instance_uuid]:
+                self._allocate(instance_uuid, project_id, requested_networks)
+                undo.callback(self.deallocate_for_instance, context, instance_uuid=instance_uuid)
+            vifs = db.vifs_of_instances([instance_uuid])[instance_uuid]
+            networks = self._claimed({vif.network_uuid for vif in vifs})
+            self._setup(context, networks.values())
+            undo.pop_all()
+        LOG.info(
+            'instance %s gets %d NIC(s) on %s',
+            instance_uuid,
+            len(vifs),
+            instance_host,
+        )
+        return info.build_network_info(vifs, networks)
+
+    def deallocate_for_instance(
+        self, context: nova_context.RequestContext, *, instance_uuid: str
+    ) -> None:
+        """Take the instance's NICs back, with what nobody else needs on the hosts of their
+        networks. A host that cannot be reached makes good when its service starts."""
+        freed = db.vifs_deallocate(instance_uuid)
+        for uuid in dict.fromkeys(vif.network_uuid for vif in freed):
+            try:
+                self._setup(context, [db.network_get(uuid)])
+            except exception.NetworkNotFound:
+                self._changes.apply([uuid])
+            except exception.NovaException as exc:
+                # the addresses are free whatever becomes of the host
+                LOG.warning('network %s was not brought up to date: %s', uuid, exc.message)
+
+    def setup_networks_on_host(
+        self, context: nova_context.RequestContext, *, network_uuids: Sequence[str]
+    ) -> None:
+        """Bring what this host has of these networks in line with the database.
+
+        :raises NetworkSetupFailed: the first that could not be.
+        """
+        for error in self._changes.apply(network_uuids).values():
+            raise error
+
+    # --- steps
+
+    def _allocate(
+        self,
+        instance_uuid: str,
+        project_id: str,
+        requested: Sequence[records.RequestedNetwork],
+    ) -> None:
+        usable = {network.uuid: network for network in db.network_list(project_id)}
+        for attempt in range(1, self._mac_attempts + 1):
+            wanted = addressing.plan_nics(requested, usable, self._random)
+            try:
+                db.vifs_allocate(instance_uuid, wanted, self._quarantine_s)
+                return
+            except exception.MacInUse:
+                if attempt == self._mac_attempts:
+                    raise
+
+    def _claimed(self, uuids: Iterable[str]) -> dict[str, records.Network]:
+        """The networks, each served by some host: by this one if by none before."""
+        networks = {}
+        for uuid in sorted(uuids):
+            network = db.network_get(uuid)
+            if network.host is None:
+                network = db.network_claim_host(uuid, self._options.host)
+            networks[uuid] = network
+        return networks
+
+    def _setup(
+        self, context: nova_context.RequestContext, networks: Iterable[records.Network]
+    ) -> None:
+        by_host: dict[str, list[str]] = {}
+        for network in networks:
+            if network.host is not None:
+                by_host.setdefault(network.host, []).append(network.uuid)
+        for host, uuids in sorted(by_host.items()):
+            if host == self._options.host:
+                self.setup_networks_on_host(context, network_uuids=uuids)
+            else:
+                self._other_hosts.setup_networks_on_host(context, host=host, network_uuids=uuids)
+
+    def _plan(self, uuids: Collection[str] | None) -> topology.HostState:
+        """What this host needs, of these networks or of all."""
+        mine = [
+            network
+            for network in db.network_list()
+            if network.host == self._options.host and (uuids is None or network.uuid in uuids)
+        ]
+        vifs = db.vifs_of_networks([network.uuid for network in mine])
+        states = [manager.plan_host(mine, vifs, self._options) for manager in MANAGERS]
+        return topology.HostState(
+            networks=tuple(network for state in states for network in state.networks),
+            impossible=tuple(entry for state in states for entry in state.impossible),
+        )
+
+
+class _Batch:
+    """Networks that are to be looked at together, and what came of it."""
+
+    def __init__(self) -> None:
+        self.uuids: set[str] = set()
+        self.failed: dict[str, exception.NetworkSetupFailed] | None = None
+
+
+class _Changes:
+    """Brings the host in line with the database, one at a time: who comes while it is being done
+    waits, and is served by one further round together with all others who wait.
+
+    :param plan: reads the database; a round sees what was committed before it was asked for.
+    """
+
+    def __init__(
+        self,
+        apply: Apply,
+        plan: Callable[[Collection[str] | None], topology.HostState],
+    ) -> None:
+        self._apply = apply
+        self._plan = plan
+        self._round = threading.Lock()
+        self._guard = threading.Lock()
+        self._next = _Batch()
+
+    def apply_all(self) -> dict[str, exception.NetworkSetupFailed]:
+        """:returns: what failed, by network uuid."""
+        with self._round:
+            return self._apply(self._plan(None), None)
+
+    def apply(self, uuids: Iterable[str]) -> dict[str, exception.NetworkSetupFailed]:
+        """:returns: what failed of ``uuids``."""
+        mine = set(uuids)
+        with self._guard:
+            batch = self._next
+            batch.uuids |= mine
+        with self._round:
+            if batch.failed is None:
+                with self._guard:
+                    self._next = _Batch()
+                batch.failed = self._apply(self._plan(batch.uuids), batch.uuids)
+        return {uuid: error for uuid, error in batch.failed.items() if uuid in mine}
+
+
+def from_conf(conf: Any) -> NetworkService:
+    """The service that ``conf`` describes."""
+    group = conf.network
+    options = topology.HostOptions(
+        host=conf.host,
+        run_path=conf.run_path,
+        dhcp_domain=group.dhcp_domain,
+        dhcp_lease_time_s=group.dhcp_lease_time_s,
+        physical_networks=dict(group.physical_networks),
+    )
+    return NetworkService(
+        options=options,
+        apply=linux_host.HostNetworks(conf.run_path).apply,
+        mac_attempts=group.create_unique_mac_attempts,
+        quarantine_s=group.fixed_ip_quarantine_s,
+    )

@@ -1,0 +1,214 @@
+"""Bridges, their ports and addresses, by rtnetlink (man 7 rtnetlink).
+
+Everything is asked for by name: to list the links of a host costs 0.5 ms for each. One socket is
+kept for the life of the helper, which costs a third of a new one for each call. What is already
+so is left alone, and what is already gone is no error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+import errno
+import secrets
+import socket
+import threading
+from typing import Any
+
+import pyroute2
+from pyroute2 import netlink
+
+from nova import privileged
+from nova.privileged import sysctl
+
+_UP = 1  # IFF_UP
+_lock = threading.Lock()
+_socket: pyroute2.IPRoute | None = None
+
+
+@privileged.network.entrypoint
+def ensure_bridge(name: str, alias: str, uplink: str | None, mtu: int | None) -> bool:
+    """Have a bridge called ``name``, up, with the interface ``uplink`` as a port.
+
+    A bridge of ours carries ``alias``. One that somebody else made is used as it is. Ours
+    forwards at once (no spanning tree, no delay), has a MAC address that stays the same whatever
+    is plugged into it, and no IPv6 address of its own, so that guests do not reach the host
+    through it (OSSN-0069).
+
+    :returns: whether the bridge was made now.
+    :raises OSError: it cannot be made; the uplink is missing, in another bridge, or has addresses
+        (which would stop working).
+    """
+    with _netlink() as ipr:
+        port = None if uplink is None else _usable_uplink(ipr, uplink, name)
+        bridge, made = _find(ipr, name), False
+        if bridge is None:
+            bridge, made = _make_bridge(ipr, name, alias, port, mtu)
+        if _kind(bridge) != 'bridge':
+            raise OSError(errno.EEXIST, f'{name} exists and is not a bridge')
+        if bridge.get('ifalias') != alias:
+            return made
+        if mtu is not None and bridge.get('mtu') != mtu:
+            ipr.link('set', index=bridge['index'], mtu=mtu)
+        if not bridge['flags'] & _UP:
+            _silence_ipv6(name)
+            ipr.link('set', index=bridge['index'], state='up')
+        if port is not None and port.get('master') != bridge['index']:
+            ipr.link('set', index=port['index'], master=bridge['index'])
+        if port is not None and not port['flags'] & _UP:
+            ipr.link('set', index=port['index'], state='up')
+        return made
+
+
+@privileged.network.entrypoint
+def remove_bridge(name: str, alias: str) -> bool:
+    """Remove the bridge ``name`` if it is ours, that is if it carries ``alias``.
+
+    :returns: whether there was one.
+    """
+    with _netlink() as ipr:
+        bridge = _find(ipr, name)
+        if bridge is None or bridge.get('ifalias') != alias:
+            return False
+        with _no_error(errno.ENODEV):
+            ipr.link('del', index=bridge['index'])
+        return True
+
+
+@privileged.network.entrypoint
+def ensure_address(name: str, address: str, prefix_length: int) -> bool:
+    """Have ``address`` (IPv4) on the device ``name``.
+
+    :returns: whether it was added now.
+    :raises OSError: ENODEV, there is no such device.
+    """
+    with _netlink() as ipr:
+        index = _get(ipr, name)['index']
+        if (address, prefix_length) in _addresses(ipr, index):
+            return False
+        with _no_error(errno.EEXIST):
+            ipr.addr('add', index=index, address=address, prefixlen=prefix_length)
+        return True
+
+
+@privileged.network.entrypoint
+def remove_address(name: str, address: str, prefix_length: int) -> None:
+    """Have no ``address`` on the device ``name``."""
+    with _netlink() as ipr:
+        device = _find(ipr, name)
+        if device is not None:
+            with _no_error(errno.EADDRNOTAVAIL, errno.ENODEV):
+                ipr.addr('del', index=device['index'], address=address, prefixlen=prefix_length)
+
+
+@privileged.network.entrypoint
+def close() -> None:
+    """Give the kept socket back; the next call opens another, in the network namespace that its
+    thread is in then."""
+    global _socket
+    with _lock:
+        if _socket is not None:
+            _socket.close()
+            _socket = None
+
+
+@contextlib.contextmanager
+def _netlink() -> Iterator[pyroute2.IPRoute]:
+    """The kept socket, for one caller at a time, with errors as :class:`OSError`."""
+    global _socket
+    with _lock:
+        if _socket is None:
+            _socket = pyroute2.IPRoute()
+        try:
+            yield _socket
+        except netlink.exceptions.NetlinkError as exc:
+            raise OSError(exc.code, str(exc)) from exc
+
+
+@contextlib.contextmanager
+def _no_error(*codes: int) -> Iterator[None]:
+    try:
+        yield
+    except netlink.exceptions.NetlinkError as exc:
+        if exc.code not in codes:
+            raise
+
+
+def _find(ipr: pyroute2.IPRoute, name: str) -> Any | None:
+    try:
+        return ipr.link('get', ifname=name)[0]
+    except netlink.exceptions.NetlinkError as exc:
+        if exc.code == errno.ENODEV:
+            return None
+        raise
+
+
+def _get(ipr: pyroute2.IPRoute, name: str) -> Any:
+    link = _find(ipr, name)
+    if link is None:
+        raise OSError(errno.ENODEV, f'there is no device {name}')
+    return link
+
+
+def _kind(link: Any) -> str | None:
+    kind: str | None = link.get(('linkinfo', 'kind'))
+    return kind
+
+
+def _make_bridge(
+    ipr: pyroute2.IPRoute, name: str, alias: str, port: Any | None, mtu: int | None
+) -> tuple[Any, bool]:
+    """A bridge that is down, and whether it is new. The kernel takes no alias when it makes a
+    link, so that a crash between the two calls leaves a bridge that counts as another's: down,
+    empty, and usable."""
+    mac = port.get('address') if port is not None else _random_mac()
+    options = {} if mtu is None else {'mtu': mtu}
+    try:
+        ipr.link(
+            'add',
+            ifname=name,
+            kind='bridge',
+            address=mac,
+            br_forward_delay=0,
+            br_stp_state=0,
+            **options,
+        )
+    except netlink.exceptions.NetlinkError as exc:
+        if exc.code != errno.EEXIST:
+            raise
+        return _get(ipr, name), False
+    ipr.link('set', index=_get(ipr, name)['index'], ifalias=alias)
+    return _get(ipr, name), True
+
+
+def _random_mac() -> str:
+    """Locally administered and unicast (IEEE 802, section 8.4)."""
+    return f'02:{secrets.token_bytes(5).hex(":")}'
+
+
+def _silence_ipv6(name: str) -> None:
+    sysctl.write(f'net/ipv6/conf/{name}/accept_ra', '0')
+    sysctl.write(f'net/ipv6/conf/{name}/disable_ipv6', '1')
+
+
+def _usable_uplink(ipr: pyroute2.IPRoute, name: str, bridge: str) -> Any:
+    port = _get(ipr, name)
+    master = port.get('master')
+    if master is not None:
+        holder = ipr.link('get', index=master)[0].get('ifname')
+        if holder != bridge:
+            raise OSError(errno.EBUSY, f'{name} is a port of {holder}')
+        return port
+    addresses = _addresses(ipr, port['index'])
+    if addresses:
+        text = ', '.join(sorted(address for address, _ in addresses))
+        raise OSError(
+            errno.EBUSY, f'{name} has the address {text}, which would not work in a bridge'
+        )
+    return port
+
+
+def _addresses(ipr: pyroute2.IPRoute, index: int) -> set[tuple[str, int]]:
+    """IPv4 addresses with their prefix lengths."""
+    found = ipr.addr('dump', index=index, family=socket.AF_INET)
+    return {(entry.get('local') or entry.get('address'), entry['prefixlen']) for entry in found}
