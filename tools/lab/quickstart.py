@@ -210,6 +210,8 @@ def show_failure(sandbox: Sandbox, error: Exception) -> None:
     if not sandbox.is_up():
         return
     for path in (*LOGS, *find_consoles(sandbox)):
+        if path in str(error):
+            continue  # the error shows it
         say(f'--- the end of {path}\n{sandbox.tail(path, 25)}')
 
 

@@ -33,6 +33,10 @@ SHARES = checkout.RUN / 'share'
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 30.0
 PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+#: Names a file to which each sandbox, when taken down, adds a line "COUNT NAME".
+GUEST_TALLY = 'NOVA_GUEST_TALLY'
+#: libvirt writes this to a guest's log each time it starts QEMU for it.
+GUEST_START = b'starting up libvirt version'
 #: Enter the directory if it exists inside, then become the command.
 IN_DIRECTORY = 'cd "$1" 2>/dev/null || cd /; shift; exec "$@"'
 #: Start a command that outlives us: stdout and stderr to a file, print its process id.
@@ -114,6 +118,7 @@ class Sandbox:
     def down(self) -> None:
         """End all its processes and remove every trace; nothing happens if there is none."""
         with self._locked():
+            self._tally_guests()
             self._stop()
             self._remove_files()
 
@@ -158,6 +163,16 @@ class Sandbox:
             if time.monotonic() > deadline:
                 raise SandboxError(f'process {process.pid} of {self.name} does not end')
             time.sleep(0.01)
+
+    def _tally_guests(self) -> None:
+        """Note how many guests were started here, for the summary of a test run."""
+        process, path = self.process(), os.environ.get(GUEST_TALLY)
+        if process is None or path is None:
+            return
+        logs = Path(f'/proc/{process.pid}/root/var/log/libvirt/qemu').glob('*.log')
+        count = sum(log.read_bytes().count(GUEST_START) for log in logs)
+        with Path(path).open('a') as tally:
+            tally.write(f'{count} {self.name}\n')
 
     def _remove_files(self) -> None:
         for path in (self.share, self.state):
