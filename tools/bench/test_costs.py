@@ -78,26 +78,23 @@ def build_nic(index: int) -> domain.Nic:
 
 
 def build_domain(nics: int) -> domain.Domain:
-    values: dict[str, Any] = {
-        'type': 'kvm',
-        'uuid': '20000000-0000-4000-8000-000000000001',
-        'name': 'instance-00000001',
-        'display_name': 'vm',
-        'project_id': 'project',
-        'user_id': 'user',
-        'flavor_name': 'small',
-        'image_id': 'image',
-        'memory_kb': 65536,
-        'vcpus': 1,
-        'machine_type': 'pc',
-        'cpu_mode': 'host-model',
-        'disk': domain.Disk(path='/var/lib/nova/instances/1/disk'),
-        'nics': tuple(build_nic(i) for i in range(nics)),
-        'console_log': '/var/lib/nova/instances/1/console.log',
-        'metadata_namespace': domain.METADATA_NAMESPACE,
-    }
-    fields = domain.Domain.__dataclass_fields__
-    return domain.Domain(**{name: values[name] for name in values if name in fields})
+    return domain.Domain(
+        type='kvm',
+        uuid='20000000-0000-4000-8000-000000000001',
+        name='instance-00000001',
+        display_name='vm',
+        project_id='project',
+        user_id='user',
+        flavor_name='small',
+        image_id='image',
+        memory_kb=65536,
+        vcpus=1,
+        machine_type='pc',
+        cpu_mode='host-model',
+        disk=domain.Disk(path='/var/lib/nova/instances/1/disk'),
+        nics=tuple(build_nic(i) for i in range(nics)),
+        console_log='/var/lib/nova/instances/1/console.log',
+    )
 
 
 def render_floor(context: domain.Domain) -> str:
