@@ -43,21 +43,23 @@ def build_application(
     #   1. the operations, which believe the identity headers in the environment; so nothing may
     #      stand between them and
     #   2. authentication, which alone sets these headers and drops those that a client sent;
-    #   3. the version documents beside it, which clients read before they have a token;
+    #   3. beside it what is asked without a token: the version documents, by clients that are
+    #      about to get one, and the health check, by load balancers;
     #   4. the size limit, outside of authentication so that nobody unknown can send a large body,
     #      and outside of everything that reads one;
     #   5. the request id, outside of all that can refuse a request, so that refusals have one too
     #      and the operator can find them in the log;
-    #   6. the health check, which load balancers ask every second: no id, no token;
-    #   7. the proxy's headers, first of all, for they correct the scheme and host from which
+    #   6. the proxy's headers, first of all, for they correct the scheme and host from which
     #      everything else makes URLs. Off unless enable_proxy_headers_parsing is set, since a
     #      client that is not behind a proxy could write them itself.
     application: WSGIApplication = dispatch.build_api(dispatcher)
     application = _authenticate(application, conf.api.auth_strategy, conf)
-    application = auth.PublicDocuments(dispatch.build_version_documents(), application)
+    documents = dispatch.build_version_documents()
+    public: dict[str, WSGIApplication] = dict.fromkeys(auth.VERSION_PATHS, documents)
+    public[auth.HEALTH_PATH] = healthcheck.Healthcheck(None, conf)
+    application = auth.PublicPaths(public, application)
     application = sizelimit.RequestBodySizeLimiter(application, conf)
     application = _give_request_id(application, conf)
-    application = healthcheck.Healthcheck(application, conf)
     return http_proxy_to_wsgi.HTTPProxyToWSGI(application, conf)
 
 

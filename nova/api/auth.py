@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 import json
 from typing import TYPE_CHECKING
 
@@ -13,19 +13,21 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 #: Clients read the version documents before they have a token.
-_PUBLIC_PATHS = frozenset({'', '/', f'/{links.VERSION_PATH}', f'/{links.VERSION_PATH}/'})
+VERSION_PATHS = ('', '/', f'/{links.VERSION_PATH}', f'/{links.VERSION_PATH}/')
+#: Load balancers have none.
+HEALTH_PATH = '/healthcheck'
 
 
-class PublicDocuments:
-    """Serves the version documents by ``public`` and everything else by ``guarded``."""
+class PublicPaths:
+    """Serves each path of ``public`` by its application, and every other by ``guarded``."""
 
-    def __init__(self, public: WSGIApplication, guarded: WSGIApplication) -> None:
+    def __init__(self, public: Mapping[str, WSGIApplication], guarded: WSGIApplication) -> None:
         self._public = public
         self._guarded = guarded
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        is_public = environ.get('PATH_INFO', '') in _PUBLIC_PATHS
-        return (self._public if is_public else self._guarded)(environ, start_response)
+        application = self._public.get(environ.get('PATH_INFO', ''), self._guarded)
+        return application(environ, start_response)
 
 
 class BelievedHeaders:

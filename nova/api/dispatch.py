@@ -58,6 +58,7 @@ class Dispatcher:
         def respond(req: falcon.Request, resp: falcon.Response, **fields: str) -> None:
             context = self._read_context(req)
             version = _read_version(req, resp)
+            _check_fields(fields)
             body: Any = None
             if isinstance(operations, routes.Operation):
                 operation = operations
@@ -127,16 +128,31 @@ def _read_version(req: falcon.Request, resp: falcon.Response) -> microversion.Ve
 
 def _read_query(req: falcon.Request) -> dict[str, str]:
     """The parameters; of one that is repeated, the last."""
-    return {
+    query = {
         name: value[-1] if isinstance(value, list) else value for name, value in req.params.items()
     }
+    validation.check_text(query)
+    return query
 
 
 def _read_body(req: falcon.Request) -> dict[str, Any]:
-    body = req.get_media()
+    try:
+        body = req.get_media()
+    except RecursionError as exc:
+        raise exception.InvalidInput(
+            field='the request body', reason='it is nested too deeply'
+        ) from exc
     if not isinstance(body, dict):
         raise exception.InvalidInput(field='the request body', reason='it is no JSON object')
+    validation.check_text(body)
     return body
+
+
+def _check_fields(fields: Mapping[str, str]) -> None:
+    """No database finds a NUL, and some fail on it."""
+    for name, value in fields.items():
+        if '\x00' in value:
+            raise exception.NotFound(f'{name} {value!r} could not be found.')
 
 
 def build_api(dispatcher: Dispatcher) -> falcon.App[falcon.Request, falcon.Response]:
@@ -171,6 +187,10 @@ def _build_falcon() -> falcon.App[falcon.Request, falcon.Response]:
     # A comma in a value is a part of it; an empty value is one.
     app.req_options.auto_parse_qs_csv = False
     app.req_options.keep_blank_qs_values = True
+    # Forms and multipart bodies are no part of this API.
+    json_handler = app.req_options.media_handlers[falcon.MEDIA_JSON]
+    app.req_options.media_handlers.data.clear()
+    app.req_options.media_handlers[falcon.MEDIA_JSON] = json_handler
     app.set_error_serializer(_serialize_error)
     app.add_error_handler(exception.NovaException, _handle_ours)
     app.add_error_handler(webob.exc.HTTPException, _handle_webob)
@@ -185,7 +205,10 @@ def _write_fault(resp: falcon.Response, code: int, message: str) -> None:
 
 def _serialize_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
     """Errors that Falcon itself finds: no such path, no such method, not JSON."""
-    text = error.description or error.title or HTTPStatus(error.status_code).phrase
+    if error.status_code in (404, 405):
+        text = f'{req.method} {req.path} is not served.'
+    else:
+        text = error.description or HTTPStatus(error.status_code).phrase
     _write_fault(resp, error.status_code, text)
 
 

@@ -36,7 +36,7 @@ def check_body(schema: Schema, body: object) -> None:
     error = _first_error(schema, body)
     if error is not None:
         path = list(error.absolute_path)
-        inner = path[1:] if len(path) > 1 or _wrapped(body, path) else path
+        inner = path[1:] or ([] if _inner_names(error) else path)
         raise exception.InvalidInput(field=_name(inner, error), reason=_reason(error))
 
 
@@ -48,15 +48,41 @@ def check_query(schema: Schema, query: Mapping[str, str]) -> None:
         raise exception.InvalidInput(field=f'query parameter {field}', reason=_reason(error))
 
 
-def _wrapped(body: object, path: list[str | int]) -> bool:
-    return len(path) == 1 and isinstance(body, Mapping) and isinstance(body.get(path[0]), Mapping)
+def check_text(value: object, path: tuple[str | int, ...] = ()) -> None:
+    """Texts of a body or a query hold no NUL, which PostgreSQL cannot store, and no lone surrogate
+    (JSON can write both), which has no UTF-8.
+
+    :raises InvalidInput: one does; the text names the field.
+    """
+    if isinstance(value, str) and ('\x00' in value or not _has_utf8(value)):
+        raise exception.InvalidInput(
+            field=_dotted(path[1:] or path), reason='it holds a character that is not allowed'
+        )
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            check_text(key, (*path, '(a key)'))
+            check_text(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            check_text(item, (*path, index))
 
 
-def _first_error(schema: Schema, value: object) -> jsonschema.ValidationError | None:
+def _has_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _first_error(schema: Schema, value: object) -> Any:
     validator = _validator(_Key(schema))
-    found: jsonschema.ValidationError | None = jsonschema.exceptions.best_match(
-        validator.iter_errors(value)
-    )
+    found: Any = jsonschema.exceptions.best_match(validator.iter_errors(value))
+    # Of alternatives that all fail, what they have in common is the better reason.
+    while found is not None and found.parent is not None:
+        if 'description' not in _schema(found.parent):
+            break
+        found = found.parent
     return found
 
 
@@ -79,7 +105,10 @@ def _validator(key: _Key) -> jsonschema.Draft202012Validator:
 
 
 def _name(path: Iterable[str | int], error: jsonschema.ValidationError) -> str:
-    parts = list(path) + _inner_names(error)[:1]
+    return _dotted([*path, *_inner_names(error)[:1]])
+
+
+def _dotted(parts: Iterable[str | int]) -> str:
     text = ''.join(f'[{part}]' if isinstance(part, int) else f'.{part}' for part in parts)
     return text.lstrip('.') or 'the request body'
 

@@ -1,0 +1,340 @@
+"""Our own ports in memory, a cloud to look at, and a client for the application over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import datetime
+from typing import Any
+
+from falcon import testing
+from keystonemiddleware import auth_token
+from oslo_config import cfg
+
+from nova import context as nova_context
+from nova import exception
+from nova.api import app
+import nova.conf
+from nova.db import records
+from nova.network import model
+
+NOW = datetime.datetime(2025, 1, 31, 12, 0, 30, 250000, tzinfo=datetime.UTC)
+IMAGE = '11111111-0000-4000-8000-000000000001'
+PROJECT = 'project-a'
+
+Context = nova_context.RequestContext
+
+
+def network_uuid(number: int) -> str:
+    return f'22222222-0000-4000-8000-{number:012}'
+
+
+def server_uuid(number: int) -> str:
+    return f'33333333-0000-4000-8000-{number:012}'
+
+
+def build_network(number: int, *, label: str | None = None) -> records.Network:
+    return records.Network(
+        id=number,
+        uuid=network_uuid(number),
+        label=label or f'net{number}',
+        kind=model.NetworkKind.FLAT_DHCP,
+        project_id=None,
+        cidr=f'10.{number}.0.0/24',
+        gateway=f'10.{number}.0.1',
+        dhcp_server=f'10.{number}.0.2',
+        dhcp_start=f'10.{number}.0.10',
+        dhcp_end=f'10.{number}.0.250',
+        dns=(f'9.9.9.{number}', f'8.8.8.{number}'),
+        bridge=f'br{number}',
+        physical_network=f'physnet{number}',
+        vlan=100 + number,
+        mtu=1500 + number,
+        multi_host=False,
+        host=f'gateway{number}',
+        created_at=NOW,
+        updated_at=NOW,
+    )
+
+
+def build_vif(index: int, *, label: str | None = None, v6: bool = False) -> model.VIF:
+    number = index + 1
+    subnets = [model.Subnet(cidr=f'10.{number}.0.0/24')]
+    addresses = [f'10.{number}.0.{10 + number}']
+    if v6:
+        subnets.append(model.Subnet(cidr=f'fd00:{number}::/64'))
+        addresses.append(f'fd00:{number}::{number}')
+    return model.VIF(
+        id=f'44444444-0000-4000-8000-{number:012}',
+        index=index,
+        mac=f'fa:16:3e:00:00:{number:02x}',
+        network=model.Network(
+            id=network_uuid(number),
+            label=label or f'net{number}',
+            kind=model.NetworkKind.FLAT_DHCP,
+            bridge=f'br{number}',
+            subnets=tuple(subnets),
+        ),
+        addresses=tuple(addresses),
+    )
+
+
+def build_flavor(number: int = 1, **values: Any) -> records.Flavor:
+    fields: dict[str, Any] = {
+        'id': number,
+        'flavorid': str(number),
+        'name': f'm1.size{number}',
+        'memory_mb': 512 * number,
+        'vcpus': number,
+        'root_gb': 10 * number,
+        'extra_specs': {'hw:a': f'b{number}'},
+    }
+    return records.Flavor(**fields | values)
+
+
+def build_instance(number: int = 1, **values: Any) -> records.Instance:
+    fields: dict[str, Any] = {
+        'id': number,
+        'uuid': server_uuid(number),
+        'project_id': PROJECT,
+        'user_id': 'user-a',
+        'display_name': f'vm {number}',
+        'hostname': f'vm-{number}',
+        'image_ref': IMAGE,
+        'flavor': build_flavor(),
+        'vm_state': records.VmState.ACTIVE,
+        'task_state': None,
+        'power_state': records.PowerState.RUNNING,
+        'host': 'compute1',
+        'key_name': None,
+        'user_data': 'Zm9v',
+        'config_drive': True,
+        'locked': False,
+        'availability_zone': 'nova',
+        'metadata': {'color': 'red'},
+        'requested_networks': (),
+        'reservation_id': 'r-1',
+        'launch_index': 0,
+        'created_at': NOW,
+        'updated_at': NOW + datetime.timedelta(minutes=1),
+        'launched_at': NOW + datetime.timedelta(seconds=9),
+    }
+    return records.Instance(**fields | values)
+
+
+def build_service(number: int, binary: str, host: str, **values: Any) -> records.Service:
+    fields: dict[str, Any] = {
+        'id': number,
+        'host': host,
+        'binary': binary,
+        'disabled': False,
+        'disabled_reason': None,
+        'created_at': NOW,
+        'last_seen_at': NOW,
+    }
+    return records.Service(**fields | values)
+
+
+def build_node(number: int) -> records.ComputeNode:
+    return records.ComputeNode(
+        id=number,
+        uuid=f'55555555-0000-4000-8000-{number:012}',
+        host=f'compute{number}',
+        hypervisor_type='QEMU',
+        hypervisor_version=9000000 + number,
+        vcpus=8 * number,
+        memory_mb=16384 * number,
+        disk_gb=100 * number,
+        vcpus_used=number,
+        memory_mb_used=512 * number,
+        disk_gb_used=10 * number,
+        instances=number,
+    )
+
+
+@dataclasses.dataclass
+class MemoryComputeApi:
+    """``compute.api`` of a cloud that never changes; ``created`` and ``listed`` hold what was
+    asked of it. ``error`` is raised by create and get_console_output."""
+
+    instances: list[records.Instance] = dataclasses.field(default_factory=list)
+    flavors: list[records.Flavor] = dataclasses.field(default_factory=list)
+    services: list[records.Service] = dataclasses.field(default_factory=list)
+    nodes: list[records.ComputeNode] = dataclasses.field(default_factory=list)
+    down: set[int] = dataclasses.field(default_factory=set)
+    error: Exception | None = None
+    created: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    listed: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    deleted: list[str] = dataclasses.field(default_factory=list)
+    lengths: list[int | None] = dataclasses.field(default_factory=list)
+
+    def create(self, context: Context, **values: Any) -> list[records.Instance]:
+        if self.error is not None:
+            raise self.error
+        self.created.append(values)
+        return [
+            build_instance(number + 1, vm_state=records.VmState.BUILDING, host=None)
+            for number in range(values['max_count'])
+        ]
+
+    def get(self, context: Context, instance_uuid: str, /) -> records.Instance:
+        for instance in self.instances:
+            mine = context.is_admin or instance.project_id == context.project_id
+            if instance.uuid == instance_uuid and mine:
+                return instance
+        raise exception.InstanceNotFound(instance_id=instance_uuid)
+
+    def list(self, context: Context, **values: Any) -> list[records.Instance]:
+        self.listed.append(values)
+        found = [
+            instance
+            for instance in self.instances
+            if values['all_projects'] or instance.project_id == context.project_id
+        ]
+        return found[: values['limit']]
+
+    def update(
+        self, context: Context, instance: records.Instance, /, *, display_name: str
+    ) -> records.Instance:
+        return dataclasses.replace(instance, display_name=display_name)
+
+    def delete(self, context: Context, instance: records.Instance, /) -> None:
+        self.deleted.append(instance.uuid)
+
+    def get_console_output(
+        self, context: Context, instance: records.Instance, length: int | None, /
+    ) -> str:
+        if self.error is not None:
+            raise self.error
+        self.lengths.append(length)
+        return 'login: '
+
+    def flavor_list(self, context: Context) -> Sequence[records.Flavor]:
+        return [flavor for flavor in self.flavors if flavor.is_public or context.is_admin]
+
+    def flavor_get(self, context: Context, flavorid: str, /) -> records.Flavor:
+        for flavor in self.flavor_list(context):
+            if flavor.flavorid == flavorid:
+                return flavor
+        raise exception.FlavorNotFound(flavor_id=flavorid)
+
+    def flavor_create(self, context: Context, **values: Any) -> records.Flavor:
+        return records.Flavor(id=9, **values | {'flavorid': values['flavorid'] or 'made-up'})
+
+    def flavor_delete(self, context: Context, flavorid: str, /) -> None:
+        self.deleted.append(self.flavor_get(context, flavorid).flavorid)
+
+    def service_list(self, context: Context) -> Sequence[records.Service]:
+        return self.services
+
+    def is_up(self, service: records.Service, /) -> bool:
+        return service.id not in self.down
+
+    def compute_node_list(self, context: Context) -> Sequence[records.ComputeNode]:
+        return self.nodes
+
+
+@dataclasses.dataclass
+class MemoryNetworkApi:
+    networks: list[records.Network] = dataclasses.field(default_factory=list)
+    infos: dict[str, model.NetworkInfo] = dataclasses.field(default_factory=dict)
+
+    def list_networks(self, context: Context) -> Sequence[records.Network]:
+        return self.networks
+
+    def get_network(self, context: Context, network_uuid: str, /) -> records.Network:
+        for network in self.networks:
+            if network.uuid == network_uuid:
+                return network
+        raise exception.NetworkNotFound(network_id=network_uuid)
+
+    def network_infos(self, instance_uuids: Sequence[str], /) -> dict[str, model.NetworkInfo]:
+        return {uuid: self.infos[uuid] for uuid in instance_uuids if uuid in self.infos}
+
+
+def build_conf(**api_options: Any) -> cfg.ConfigOpts:
+    """Options of their own, read from no file."""
+    conf = cfg.ConfigOpts()
+    nova.conf.register(conf)
+    conf([], project='nova', default_config_files=[], default_config_dirs=[])
+    for group, options in auth_token.list_opts():
+        conf.register_opts(options, group=group)
+    conf.set_override('www_authenticate_uri', 'http://keystone.example', 'keystone_authtoken')
+    for name, value in {'auth_strategy': 'noauth', **api_options}.items():
+        conf.set_override(name, value, group='api')
+    return conf
+
+
+class Client:
+    """Sends requests to the application as somebody."""
+
+    def __init__(
+        self, compute: MemoryComputeApi, network: MemoryNetworkApi, **api_options: Any
+    ) -> None:
+        application = app.build_application(compute, network, build_conf(**api_options))
+        # Falcon's client inspects what it is given, which WebOb's middleware does not survive.
+        self._client = testing.TestClient(lambda env, start: application(env, start))
+        self.compute = compute
+        self.network = network
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        roles: str = 'member,reader',
+        project: str = PROJECT,
+        version: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> testing.Result:
+        sent = {'X-User-Id': 'user-a', 'X-Project-Id': project, 'X-Roles': roles}
+        if version is not None:
+            sent['OpenStack-API-Version'] = f'compute {version}'
+        sent |= headers or {}
+        return self._client.simulate_request(
+            method, f'/v2.1{path}', json=body, headers=sent, host='cloud.example', protocol='https'
+        )
+
+    def raw(self, method: str, path: str, **values: Any) -> testing.Result:
+        return self._client.simulate_request(method, path, **values)
+
+
+def build_cloud() -> tuple[MemoryComputeApi, MemoryNetworkApi]:
+    """One server with three NICs, two of them on networks of one label; and one in another
+    project with a fault."""
+    fault = records.Fault(
+        code=500, message='No valid host was found.', details='host7 is full', created_at=NOW
+    )
+    failed = build_instance(
+        2,
+        project_id='project-b',
+        vm_state=records.VmState.ERROR,
+        power_state=records.PowerState.NOSTATE,
+        host=None,
+        launched_at=None,
+        config_drive=False,
+        fault=fault,
+    )
+    compute = MemoryComputeApi(
+        instances=[build_instance(), failed],
+        flavors=[build_flavor(1), build_flavor(2, swap_mb=64), build_flavor(3, is_public=False)],
+        services=[
+            build_service(1, 'nova-compute', 'compute1'),
+            build_service(2, 'nova-compute', 'compute2', disabled=True, disabled_reason='repair'),
+            build_service(3, 'nova-network', 'compute1'),
+        ],
+        nodes=[build_node(1), build_node(2)],
+        down={3},
+    )
+    infos = model.NetworkInfo(
+        (build_vif(0, label='net'), build_vif(1, v6=True), build_vif(2, label='net'))
+    )
+    network = MemoryNetworkApi(
+        networks=[build_network(1), build_network(2)], infos={server_uuid(1): infos}
+    )
+    return compute, network
+
+
+def build_client(**api_options: Any) -> Client:
+    return Client(*build_cloud(), **api_options)

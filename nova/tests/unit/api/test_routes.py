@@ -1,0 +1,150 @@
+"""The route table and the policies agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from oslo_policy import policy as oslo_policy
+import pytest
+
+from nova.api import policies, routes
+from nova.tests.unit.api import doubles
+
+ADMIN, MEMBER, READER, NOBODY = 'admin', 'member', 'reader', 'auditor'
+
+#: The least role that may use each rule of the route table; every other role of the list above
+#: it may, too.
+LEAST = {
+    'os_compute_api:servers:create': MEMBER,
+    'os_compute_api:servers:index': READER,
+    'os_compute_api:servers:detail': READER,
+    'os_compute_api:servers:show': READER,
+    'os_compute_api:servers:update': MEMBER,
+    'os_compute_api:servers:delete': MEMBER,
+    'os_compute_api:os-console-output': MEMBER,
+    'os_compute_api:ips:index': READER,
+    'os_compute_api:ips:show': READER,
+    'os_compute_api:os-attach-interfaces:list': READER,
+    'os_compute_api:os-attach-interfaces:show': READER,
+    'os_compute_api:flavors:index': READER,
+    'os_compute_api:flavors:detail': READER,
+    'os_compute_api:flavors:show': READER,
+    'os_compute_api:os-flavor-manage:create': ADMIN,
+    'os_compute_api:os-flavor-manage:delete': ADMIN,
+    'os_compute_api:os-flavor-extra-specs:index': READER,
+    'os_compute_api:os-flavor-extra-specs:show': READER,
+    'os_compute_api:os-networks:list': READER,
+    'os_compute_api:os-networks:show': READER,
+    'os_compute_api:os-tenant-networks:list': READER,
+    'os_compute_api:os-tenant-networks:show': READER,
+    'os_compute_api:os-services:list': ADMIN,
+    'os_compute_api:os-hypervisors:list': ADMIN,
+    'os_compute_api:os-hypervisors:list-detail': ADMIN,
+    'os_compute_api:os-hypervisors:show': ADMIN,
+    'os_compute_api:os-hypervisors:statistics': ADMIN,
+    'os_compute_api:os-availability-zone:list': READER,
+    'os_compute_api:os-availability-zone:detail': ADMIN,
+    'os_compute_api:extensions': READER,
+}
+_ORDER = [NOBODY, READER, MEMBER, ADMIN]
+
+#: Path fields of things that exist in the test's cloud.
+_FIELDS = {
+    'server_id': doubles.server_uuid(1),
+    'label': 'net',
+    'port_id': doubles.build_vif(0).id,
+    'flavor_id': '1',
+    'key': 'hw:a',
+    'network_id': doubles.network_uuid(1),
+    'hypervisor_id': '1',
+    'alias': 'servers',
+}
+
+_BODIES = {
+    'os_compute_api:servers:create': {
+        'server': {'name': 'vm', 'imageRef': doubles.IMAGE, 'flavorRef': '1'}
+    },
+    'os_compute_api:servers:update': {'server': {'name': 'new'}},
+    'os_compute_api:os-flavor-manage:create': {
+        'flavor': {'name': 'f', 'ram': 1, 'vcpus': 1, 'disk': 1}
+    },
+    'os_compute_api:os-console-output': {'os-getConsoleOutput': {}},
+}
+
+
+def operations() -> Iterator[tuple[str, str, str, routes.Operation]]:
+    """Method, path, path as a rule documents it, operation."""
+    for path, methods in routes.ROUTES.items():
+        for method, found in methods.items():
+            if isinstance(found, Mapping):
+                for action, operation in found.items():
+                    yield method, path, f'{path} ({action})', operation
+            else:
+                yield method, path, path, found
+
+
+OPERATIONS = list(operations())
+
+
+def test_every_operation_has_a_documented_rule() -> None:
+    rules = {rule.name: rule for rule in policies.list_rules()}
+    for method, _path, documented, operation in OPERATIONS:
+        rule = rules.get(operation.rule)
+        assert isinstance(rule, oslo_policy.DocumentedRuleDefault), (method, documented)
+        assert {'method': method, 'path': documented} in rule.operations
+
+
+def test_rules_document_only_what_is_served() -> None:
+    served = {(method, documented) for method, _path, documented, _operation in OPERATIONS}
+    for rule in policies.list_rules():
+        if isinstance(rule, oslo_policy.DocumentedRuleDefault):
+            for operation in rule.operations:
+                assert (operation['method'], operation['path']) in served, rule.name
+
+
+def test_rule_names_are_unique() -> None:
+    names = [rule.name for rule in policies.list_rules()]
+    assert len(names) == len(set(names))
+
+
+def test_the_matrix_is_complete() -> None:
+    assert set(LEAST) == {operation.rule for *_, operation in OPERATIONS}
+
+
+@pytest.mark.parametrize('role', _ORDER)
+@pytest.mark.parametrize(
+    ('method', 'path', 'operation'),
+    [(method, path, operation) for method, path, _documented, operation in OPERATIONS],
+    ids=[f'{method}-{documented}' for method, _path, documented, _operation in OPERATIONS],
+)
+def test_who_may(role: str, method: str, path: str, operation: routes.Operation) -> None:
+    client = doubles.build_client()
+    answer = client.send(method, path.format(**_FIELDS), _BODIES.get(operation.rule), roles=role)
+    allowed = _ORDER.index(role) >= _ORDER.index(LEAST[operation.rule])
+    if allowed:
+        assert answer.status_code == operation.status
+    else:
+        assert answer.status_code == 403
+        assert operation.rule in answer.json['forbidden']['message']
+
+
+@pytest.mark.parametrize(
+    ('method', 'path'),
+    [
+        (method, path)
+        for method, path, _documented, operation in OPERATIONS
+        if '{server_id}' in path
+    ],
+)
+def test_another_projects_server_is_not_found(method: str, path: str) -> None:
+    bodies = {'PUT': {'server': {'name': 'x'}}, 'POST': {'os-getConsoleOutput': {}}}
+    client = doubles.build_client()
+    answer = client.send(method, path.format(**_FIELDS), bodies.get(method), project='project-z')
+    assert answer.status_code == 404
+    assert answer.json['itemNotFound']['code'] == 404
+    assert client.compute.deleted == []
+
+
+def test_a_refused_body_of_the_wrong_form_is_still_refused() -> None:
+    answer = doubles.build_client().send('POST', '/servers', {'nonsense': 1}, roles=READER)
+    assert answer.status_code == 403
