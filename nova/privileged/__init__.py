@@ -31,10 +31,10 @@ network = priv_context.PrivContext(
 )
 
 #: Files that libvirt and QEMU make for themselves in our folders.
-files = priv_context.PrivContext(
+guest_files = priv_context.PrivContext(
     'nova.privileged',
     cfg_section='privileged_files',
-    pypath=f'{__name__}.files',
+    pypath=f'{__name__}.guest_files',
     capabilities=[capabilities.CAP_DAC_OVERRIDE, capabilities.CAP_DAC_READ_SEARCH],
 )
 

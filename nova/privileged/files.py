@@ -16,7 +16,7 @@ import stat
 from nova import privileged
 
 
-@privileged.files.entrypoint
+@privileged.guest_files.entrypoint
 def read_tail(path: str, max_bytes: int) -> bytes:
     """The last ``max_bytes`` bytes of the regular file ``path``, or all of it.
 
@@ -35,7 +35,7 @@ def read_tail(path: str, max_bytes: int) -> bytes:
         return file.read(max_bytes)
 
 
-@privileged.files.entrypoint
+@privileged.guest_files.entrypoint
 def remove(path: str) -> None:
     """Remove the file ``path`` itself, were it a symbolic link; one that is gone is no error.
 

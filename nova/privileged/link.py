@@ -1,8 +1,9 @@
 """Bridges, their ports and addresses, by rtnetlink (man 7 rtnetlink).
 
-Everything is asked for by name: to list the links of a host costs 0.5 ms for each. One socket is
-kept for the life of the helper, which costs a third of a new one for each call. What is already
-so is left alone, and what is already gone is no error.
+Everything is asked for by name: to list the links of a host costs 0.5 ms for each. A socket is
+kept by each thread of the helper (pyroute2 ties it to one), which costs a third of a new one for
+each call. One change is made at a time. What is already so is left alone, and what is already gone
+is no error.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from nova.privileged import sysctl
 
 _UP = 1  # IFF_UP
 _lock = threading.Lock()
-_socket: pyroute2.IPRoute | None = None
+_kept = threading.local()
 
 
 @privileged.network.entrypoint
@@ -101,26 +102,22 @@ def remove_address(name: str, address: str, prefix_length: int) -> None:
                 ipr.addr('del', index=device['index'], address=address, prefixlen=prefix_length)
 
 
-@privileged.network.entrypoint
 def close() -> None:
-    """Give the kept socket back; the next call opens another, in the network namespace that its
-    thread is in then."""
-    global _socket
-    with _lock:
-        if _socket is not None:
-            _socket.close()
-            _socket = None
+    """Give this thread's socket back; its next call opens another, in the network namespace that
+    it is in then."""
+    ipr = vars(_kept).pop('socket', None)
+    if ipr is not None:
+        ipr.close()
 
 
 @contextlib.contextmanager
 def _netlink() -> Iterator[pyroute2.IPRoute]:
-    """The kept socket, for one caller at a time, with errors as :class:`OSError`."""
-    global _socket
+    """This thread's socket, with errors as :class:`OSError`."""
     with _lock:
-        if _socket is None:
-            _socket = pyroute2.IPRoute()
+        if not hasattr(_kept, 'socket'):
+            _kept.socket = pyroute2.IPRoute()
         try:
-            yield _socket
+            yield _kept.socket
         except netlink.exceptions.NetlinkError as exc:
             raise OSError(exc.code, str(exc)) from exc
 
