@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Self
 
 from oslo_context import context
 
 
 class RequestContext(context.RequestContext):
-    """The identity behind a request and the id that ties its log lines together.
-
-    ``user_auth`` is the auth plugin of keystoneauth with the token that the user sent, for asking
-    other services what this user may see. It stays in the process that took the request.
-    """
-
-    user_auth: Any = None
-
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, Any], **kwargs: Any) -> Self:
-        """The context of a WSGI request that keystonemiddleware has let in."""
-        made: Self = super().from_environ(environ, **kwargs)
-        made.user_auth = environ.get('keystone.token_auth')
-        return made
+    """The identity behind a request and the id that ties its log lines together."""
 
     def elevated(self) -> Self:
         """The same request with administrator's rights, for what a service does on its own."""

@@ -20,12 +20,12 @@ from oslo_config import cfg
 from oslo_log import log
 from oslo_service import service as oslo_service
 
-import nova.conf
 from nova import privileged, rpc
 from nova.api import app as api_app
 from nova.compute import api as compute_api
 from nova.compute import manager as compute_manager
 from nova.compute import rpcapi as compute_rpcapi
+import nova.conf
 from nova.db import api as db
 from nova.db import session
 from nova.image import glance
@@ -80,7 +80,7 @@ def build_network_api(conf: Any) -> network_api.API:
 
 def build_compute_api(conf: Any) -> compute_api.API:
     return compute_api.API(
-        images=glance.build_client(conf),
+        images=glance.from_conf(conf),
         networks=build_network_api(conf),
         network_rpc=network_rpcapi.NetworkAPI(),
         compute_rpc=compute_rpcapi.ComputeAPI(),
@@ -99,21 +99,9 @@ def build_driver(conf: Any) -> virt_driver.ComputeDriver:
     if conf.compute.driver == 'fake':
         return fake.FakeDriver()
     # libvirt's binding is needed on compute hosts only
-    from nova.virt.libvirt import connection, imagecache
+    from nova.virt.libvirt import connection
 
-    images = imagecache.ImageCache(
-        pathlib.Path(conf.state_path) / 'cache' / 'images',
-        glance.build_client(conf),
-        max_image_gb=conf.glance.max_image_gb,
-        attempts=conf.glance.num_retries + 1,
-        offload=tpool.execute,
-    )
-    ensure_bridges = functools.partial(
-        links.ensure_bridges, physical_networks=conf.network.physical_networks
-    )
-    return connection.LibvirtConnection(
-        conf.libvirt, conf.state_path, images, ensure_bridges, offload=tpool.execute
-    )
+    return connection.from_conf(conf, offload=tpool.execute)
 
 
 def build_compute_manager(conf: Any) -> compute_manager.ComputeManager:

@@ -21,7 +21,7 @@ from nova.db import records
 class Images(Protocol):
     """Glance, as far as a create request needs it."""
 
-    def show(self, image_id: str, *, auth: Any = None) -> Any: ...
+    def show(self, context: nova_context.RequestContext, image_id: str) -> Any: ...
 
 
 class Networks(Protocol):
@@ -106,8 +106,7 @@ class API:
         :raises InvalidInput: with the field that is wrong.
         """
         flavor = db.flavor_get(flavor_ref)
-        # with the user's own token: Glance knows what this user may see
-        _check_image(self._images.show(image_ref, auth=context.user_auth), flavor)
+        _check_image(self._images.show(context, image_ref), flavor)
         networks = self._networks.validate_requested(context, requested_networks)
         _check_counts(min_count, max_count, networks)
         reservation_id = f'r-{uuid.uuid4().hex[:8]}'

@@ -97,7 +97,7 @@ def render_config(settings: Settings) -> str:
         'api': {'listen': '127.0.0.1', 'port': '8774'},
         'keystone_authtoken': {'www_authenticate_uri': identity.URL, **login},
         'glance': {'region_name': identity.REGION, **login},
-        'libvirt': {'uri': 'qemu:///system', 'virt_type': 'auto'},
+        'libvirt': {'connection_uri': 'qemu:///system', 'virt_type': 'auto'},
     }
     if settings.transport_url is not None:
         groups['DEFAULT']['transport_url'] = settings.transport_url

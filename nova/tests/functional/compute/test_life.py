@@ -43,7 +43,7 @@ class Images:
     def __init__(self) -> None:
         self.image = Image(stores.new_uuid())
 
-    def show(self, image_id: str, *, auth: object = None) -> Image:
+    def show(self, context: nova_context.RequestContext, image_id: str) -> Image:
         if image_id != self.image.id:
             raise exception.ImageNotFound(image_id=image_id)
         return self.image

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import contextlib
 import pathlib
 import pwd
@@ -64,14 +64,14 @@ def _folder(user: str) -> Iterator[pathlib.Path]:
         shutil.rmtree(folder)
 
 
-def _as(user: str, command: list[object]) -> None:
+def _as(user: str, command: Sequence[object]) -> None:
     subprocess.run(
         [str(word) for word in command], user=user, check=True, capture_output=True, cwd='/'
     )
 
 
 @contextlib.contextmanager
-def _running(user: str, command: list[object], address: pathlib.Path, url: str) -> Iterator[None]:
+def _running(user: str, command: Sequence[object], address: pathlib.Path, url: str) -> Iterator[None]:
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [str(word) for word in command],

@@ -1,4 +1,4 @@
-"""``nova.cmd.wsgi:application``, for WSGI servers such as uwsgi and gunicorn.
+"""``nova.wsgi:application``, for WSGI servers such as uwsgi and gunicorn.
 
 The configuration is ``/etc/nova/nova.conf``, or the files that the environment variable
 ``NOVA_CONFIG_FILES`` names, with ``:`` between them.
