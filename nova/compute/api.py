@@ -105,7 +105,7 @@ class API:
         :raises NetworkNotFound:
         :raises InvalidInput: with the field that is wrong.
         """
-        flavor = db.flavor_get(flavor_ref)
+        flavor = self.flavor_get(context, flavor_ref)
         _check_image(self._images.show(context, image_ref), flavor)
         networks = self._networks.validate_requested(context, requested_networks)
         _check_counts(min_count, max_count, networks)
