@@ -7,6 +7,8 @@ import contextlib
 import secrets
 from typing import Any
 
+import netaddr
+
 from nova import exception
 from nova.api.call import Answer, Call
 from nova.api.policies import servers as rules
@@ -57,7 +59,9 @@ def parse_networks(
         return ()
     return tuple(
         records.RequestedNetwork(
-            network_uuid=nic['uuid'].lower(), fixed_ip=nic.get('fixed_ip'), tag=nic.get('tag')
+            network_uuid=nic['uuid'].lower(),
+            fixed_ip=str(netaddr.IPAddress(nic['fixed_ip'])) if 'fixed_ip' in nic else None,
+            tag=nic.get('tag'),
         )
         for nic in networks
     )
@@ -78,10 +82,10 @@ def parse_counts(body: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _parse_zone(zone: str | None) -> str | None:
-    if zone is not None and zone != hosts.DEFAULT_ZONE:
+    if zone is not None and zone != servers.DEFAULT_ZONE:
         raise exception.InvalidInput(
             field='availability_zone',
-            reason=f'{zone!r} does not exist; all hosts are in {hosts.DEFAULT_ZONE!r}',
+            reason=f'{zone!r} does not exist; all hosts are in {servers.DEFAULT_ZONE!r}',
         )
     return zone
 

@@ -10,15 +10,14 @@ from nova.api.views import servers
 from nova.db import records
 
 COMPUTE = 'nova-compute'
-#: The zone of every host that runs guests, and of every other host.
-DEFAULT_ZONE = 'nova'
+#: The zone of hosts that run no guests.
 INTERNAL_ZONE = 'internal'
 
 IsUp = Callable[[records.Service], bool]
 
 
 def zone_of(service: records.Service) -> str:
-    return DEFAULT_ZONE if service.binary == COMPUTE else INTERNAL_ZONE
+    return servers.DEFAULT_ZONE if service.binary == COMPUTE else INTERNAL_ZONE
 
 
 def render_service(
@@ -119,7 +118,7 @@ def render_zones(
     zones: dict[str, list[records.Service]] = {}
     for service in services:
         zones.setdefault(zone_of(service), []).append(service)
-    shown = {DEFAULT_ZONE, INTERNAL_ZONE} if detail else {DEFAULT_ZONE}
+    shown = {servers.DEFAULT_ZONE, INTERNAL_ZONE} if detail else {servers.DEFAULT_ZONE}
     return [
         {
             'zoneName': name,

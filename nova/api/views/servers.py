@@ -13,6 +13,9 @@ from nova.api.views import addresses, links
 from nova.db import records
 from nova.network import model
 
+#: The zone of every host that runs guests.
+DEFAULT_ZONE = 'nova'
+
 _STATUS: Mapping[records.VmState, str] = {
     records.VmState.BUILDING: 'BUILD',
     records.VmState.ACTIVE: 'ACTIVE',
@@ -129,7 +132,7 @@ def render_detail(
     view |= {
         'key_name': instance.key_name,
         'config_drive': 'True' if instance.config_drive else '',
-        'OS-EXT-AZ:availability_zone': instance.availability_zone or '',
+        'OS-EXT-AZ:availability_zone': DEFAULT_ZONE if instance.host is not None else '',
         'OS-EXT-STS:vm_state': instance.vm_state.value,
         'OS-EXT-STS:task_state': instance.task_state.value if instance.task_state else None,
         'OS-EXT-STS:power_state': instance.power_state.value,
