@@ -17,6 +17,8 @@ import subprocess
 from nova import privileged
 
 _PROGRAM = 'dnsmasq'
+#: Not from the environment, which sudo may or may not have cleaned.
+_SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 _START_TIMEOUT_S, _STOP_TIMEOUT_S = 30, 5
 #: dnsmasq needs an inotify instance each, and Linux gives root 128 in all (man 7 inotify).
 _INOTIFY_INSTANCES = pathlib.Path('/proc/sys/fs/inotify/max_user_instances')
@@ -66,7 +68,10 @@ def launch(config: str, pid_file: str) -> None:
             text=True,
             timeout=_START_TIMEOUT_S,
             check=False,
+            env={'PATH': _SEARCH_PATH},
         )
+    except FileNotFoundError as exc:
+        raise OSError(errno.ENOENT, f'{_PROGRAM} is not installed') from exc
     except subprocess.TimeoutExpired as exc:
         raise OSError(errno.ETIMEDOUT, f'dnsmasq did not start in {_START_TIMEOUT_S} s') from exc
     if done.returncode != 0:
