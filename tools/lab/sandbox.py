@@ -193,7 +193,7 @@ class Sandbox:
         become = [] if user == 'root' else as_user(user)
         return [
             *('nsenter', f'--target={process.pid}', '--mount', '--uts', '--ipc', '--net'),
-            *('--pid', '--cgroup', '--', 'setpriv', '--pdeathsig', 'KILL', '--', *become),
+            *('--pid', '--cgroup', '--root', '--', 'setpriv', '--pdeathsig', 'KILL', '--', *become),
             *('/bin/sh', '-c', IN_DIRECTORY, 'sh', cwd, *command),
         ]
 
