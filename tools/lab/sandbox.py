@@ -37,6 +37,8 @@ PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 GUEST_TALLY = 'NOVA_GUEST_TALLY'
 #: libvirt writes this to a guest's log each time it starts QEMU for it.
 GUEST_START = b'starting up libvirt version'
+#: Become a user with all his groups.  Dying with the parent comes last: a change of user ends it.
+AS_USER = 'exec setpriv --reuid "$0" --regid "$(id -g "$0")" --init-groups --pdeathsig KILL -- "$@"'
 #: Enter the directory if it exists inside, then become the command.
 IN_DIRECTORY = 'cd "$1" 2>/dev/null || cd /; shift; exec "$@"'
 #: Start a command that outlives us: stdout and stderr to a file, print its process id.
@@ -190,10 +192,9 @@ class Sandbox:
         process = self.process()
         if process is None:
             raise SandboxError(f'sandbox {self.name} is not up')
-        become = [] if user == 'root' else as_user(user)
         return [
             *('nsenter', f'--target={process.pid}', '--mount', '--uts', '--ipc', '--net'),
-            *('--pid', '--cgroup', '--root', '--', 'setpriv', '--pdeathsig', 'KILL', '--', *become),
+            *('--pid', '--cgroup', '--root', '--', '/bin/sh', '-c', AS_USER, user),
             *('/bin/sh', '-c', IN_DIRECTORY, 'sh', cwd, *command),
         ]
 
@@ -298,11 +299,6 @@ class Sandbox:
         """The last lines of a file inside; a note when there is none."""
         done = self.run(['tail', '-n', str(lines), path], check=False)
         return done.stdout if done.returncode == 0 else f'(no {path})\n'
-
-
-def as_user(user: str) -> list[str]:
-    """The command prefix that becomes another user of the sandbox, with all its groups."""
-    return ['setpriv', '--reuid', user, '--regid', user, '--init-groups', '--']
 
 
 def clean_environment(user: str, extra: Mapping[str, str] | None) -> dict[str, str]:

@@ -307,15 +307,23 @@ def detach() -> None:
     os.close(null)
 
 
+def answer(text: str) -> None:
+    """Tell whoever asked for the host; if he is gone, nobody wants it."""
+    try:
+        os.write(1, f'{text}\n'.encode())
+    except BrokenPipeError:
+        os._exit(1)
+
+
 def first_process(plan: Plan) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGTERM})
     write_state(plan)
     try:
         build_host(plan)
     except (OSError, subprocess.CalledProcessError) as exc:
-        print(exc, flush=True)
+        answer(str(exc))
         os._exit(1)
-    print('ready', flush=True)
+    answer('ready')
     detach()
     reap_for_ever()
 
