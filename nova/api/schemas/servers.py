@@ -61,6 +61,9 @@ _NO_HINTS: Schema = {
     'description': 'empty; no scheduler hint is supported',
 }
 
+#: Fields of the Compute API that users know of, for which "no such field" would be puzzling.
+_UNSUPPORTED: Schema = {'not': {}, 'description': 'supported'}
+
 _NO_DESCRIPTION: Schema = {'type': 'null', 'description': 'null; descriptions are not stored'}
 
 
@@ -125,6 +128,12 @@ def _create(version: microversion.Version) -> Schema:
         'block_device_mapping_v2': _BOOT_DISK,
         'OS-DCF:diskConfig': {'enum': ['AUTO', 'MANUAL']},
         'OS-SCH-HNT:scheduler_hints': _NO_HINTS,
+        'accessIPv4': _UNSUPPORTED,
+        'accessIPv6': _UNSUPPORTED,
+        'block_device_mapping': _UNSUPPORTED,
+        'key_name': _UNSUPPORTED,
+        'personality': _UNSUPPORTED,
+        'security_groups': _UNSUPPORTED,
     }
     if version >= (2, 19):
         server['description'] = _NO_DESCRIPTION

@@ -91,8 +91,12 @@ def test_empty_hints_are_accepted_beside_the_server() -> None:
             ),
         ),
         ({'networks': 'none'}, "networks: 'none' is not 'auto' or a list of networks"),
-        ({'key_name': 'mine'}, 'key_name: there is no such field'),
-        ({'security_groups': [{'name': 'web'}]}, 'security_groups: there is no such field'),
+        ({'key_name': 'mine'}, "key_name: 'mine' is not supported"),
+        ({'color': 'red'}, 'color: there is no such field'),
+        (
+            {'security_groups': [{'name': 'web'}]},
+            "security_groups: [{'name': 'web'}] is not supported",
+        ),
         (
             {'block_device_mapping_v2': [DISK, DISK]},
             'block_device_mapping_v2: ',
