@@ -59,33 +59,8 @@ class Dispatcher:
             context = self._read_context(req)
             version = _read_version(req, resp)
             _check_fields(fields)
-            body: Any = None
-            if isinstance(operations, routes.Operation):
-                operation = operations
-                self._policy.authorize(context, operation.rule)
-                if operation.body is not None:
-                    body = _read_body(req)
-            else:
-                # The body has to be read to know what is asked, and by that whether it is allowed.
-                body = _read_body(req)
-                operation = choose_action(operations, body)
-                self._policy.authorize(context, operation.rule)
-            query = _read_query(req)
-            if operation.query is not None:
-                validation.check_query(operation.query, query)
-            if operation.body is not None:
-                validation.check_body(operation.body(version), body)
-            call = Call(
-                context=context,
-                version=version,
-                query=query,
-                body=body if body is not None else {},
-                urls=links.Links(req.prefix.rstrip('/')),
-                can=lambda rule: self._policy.can(context, rule),
-                compute=self._compute,
-                network=self._network,
-                max_limit=self._max_limit,
-            )
+            operation, body = self._admit(context, operations, req)
+            call = self._build_call(context, version, operation, req, body)
             answer = operation.handler(call, **fields)
             resp.status = operation.status
             resp.set_headers(dict(answer.headers))
@@ -93,6 +68,51 @@ class Dispatcher:
                 resp.media = answer.body
 
         return respond
+
+    def _admit(
+        self,
+        context: nova_context.RequestContext,
+        operations: routes.Operation | Mapping[str, routes.Operation],
+        req: falcon.Request,
+    ) -> tuple[routes.Operation, dict[str, Any]]:
+        """The operation that is asked for, which the caller may use, and the body as it came.
+
+        :raises NotAuthorized: the caller may not.
+        """
+        if isinstance(operations, routes.Operation):
+            self._policy.authorize(context, operations.rule)
+            return operations, _read_body(req) if operations.body is not None else {}
+        # The body has to be read to know what is asked, and by that whether it is allowed.
+        body = _read_body(req)
+        operation = choose_action(operations, body)
+        self._policy.authorize(context, operation.rule)
+        return operation, body
+
+    def _build_call(
+        self,
+        context: nova_context.RequestContext,
+        version: microversion.Version,
+        operation: routes.Operation,
+        req: falcon.Request,
+        body: dict[str, Any],
+    ) -> Call:
+        """:raises InvalidInput: the query or the body is not of the operation's form."""
+        query = _read_query(req)
+        if operation.query is not None:
+            validation.check_query(operation.query, query)
+        if operation.body is not None:
+            validation.check_body(operation.body(version), body)
+        return Call(
+            context=context,
+            version=version,
+            query=query,
+            body=body,
+            urls=links.Links(req.prefix.rstrip('/')),
+            can=lambda rule: self._policy.can(context, rule),
+            compute=self._compute,
+            network=self._network,
+            max_limit=self._max_limit,
+        )
 
     def _read_context(self, req: falcon.Request) -> nova_context.RequestContext:
         context = nova_context.RequestContext.from_environ(req.env)
