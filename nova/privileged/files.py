@@ -27,12 +27,13 @@ def read_tail(path: str, max_bytes: int) -> bytes:
         # O_NONBLOCK: a FIFO that somebody put there must not stop us
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(name, flags, dir_fd=folder)
-    with open(descriptor, 'rb') as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, f'{path!r} is not a regular file')
-        file.seek(max(0, status.st_size - max_bytes))
-        return file.read(max_bytes)
+        return os.pread(descriptor, max_bytes, max(0, status.st_size - max_bytes))
+    finally:
+        os.close(descriptor)
 
 
 @privileged.guest_files.entrypoint

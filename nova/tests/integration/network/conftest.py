@@ -24,8 +24,8 @@ from typing import Any
 from pyroute2 import netns
 import pytest
 
-import nova.conf
 from nova import privileged
+import nova.conf
 from nova.network import topology
 from nova.network.linux import host as linux_host
 from nova.privileged import dnsmasq as privileged_dnsmasq

@@ -103,7 +103,7 @@ def test_a_way_out_with_an_address_is_refused(host: Host) -> None:
     run('ip', 'link', 'add', 'up0', 'type', 'veth', 'peer', 'far')
     run('ip', 'address', 'add', '192.0.2.9/24', 'dev', 'up0')
 
-    with pytest.raises(exception.NetworkSetupFailed, match='192.0.2.9'):
+    with pytest.raises(exception.NetworkSetupFailed, match=r'192\.0\.2\.9'):
         bridge.ensure_bridges([BridgeLink(name='brt0', physical_interface='up0')])
 
     assert 'brt0' not in host.links()

@@ -9,9 +9,14 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from nova.tests.integration.network.conftest import Host
 
 _PROGRAM = """
+if PATCHED:
+    import eventlet
+    eventlet.monkey_patch()
 import json, pathlib, sys, time
 import nova.conf
 from nova import privileged
@@ -72,12 +77,12 @@ print(json.dumps(result))
 """
 
 
-def run_program(host: Host) -> dict[str, Any]:
+def run_program(host: Host, *, patched: bool) -> dict[str, Any]:
     config = host.run_path / 'nova.conf'
     state_path = host.run_path / 'state'
     config.write_text(f'[DEFAULT]\nrun_path = {host.run_path}\nstate_path = {state_path}\n')
     done = subprocess.run(
-        [sys.executable, '-c', _PROGRAM, str(config)],
+        [sys.executable, '-c', f'PATCHED = {patched}\n{_PROGRAM}', str(config)],
         capture_output=True,
         text=True,
         check=False,
@@ -89,8 +94,9 @@ def run_program(host: Host) -> dict[str, Any]:
     return found
 
 
-def test_the_helper_can_do_all_that_is_asked_of_it(host: Host) -> None:
-    found = run_program(host)
+@pytest.mark.parametrize('patched', [False, True], ids=['plain', 'eventlet'])
+def test_the_helper_can_do_all_that_is_asked_of_it(host: Host, patched: bool) -> None:
+    found = run_program(host, patched=patched)
 
     print({key: value for key, value in found.items() if key.endswith('_ms')})
     assert found['failed'] == {}

@@ -13,7 +13,8 @@ import pytest
 
 from nova.db import records
 from nova.network import dhcp, topology
-from nova.network.linux import dnsmasq, host as linux_host
+from nova.network.linux import dnsmasq
+from nova.network.linux import host as linux_host
 from nova.privileged import dnsmasq as privileged_dnsmasq
 from nova.privileged import link as privileged_link
 from nova.tests.integration.network.conftest import Guest, Host, run, wait_for

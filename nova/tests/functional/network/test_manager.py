@@ -1,0 +1,324 @@
+"""The network service on a real database; what it wants of its hosts is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+import concurrent.futures
+import dataclasses
+import random
+import threading
+
+import pytest
+
+from nova import context as nova_context
+from nova import exception, rpc
+from nova.db import api as db
+from nova.db import records, session
+from nova.network import api as network_api
+from nova.network import info, manager, model, rpcapi, topology
+from nova.tests import stores
+
+CONTEXT = nova_context.service_context()
+API = network_api.API(max_nics_per_server=8)
+
+
+class Recorder:
+    """In the place of a host: knows what it was made to be."""
+
+    def __init__(self) -> None:
+        self.networks: dict[str, topology.HostNetwork] = {}
+        self.calls = 0
+        self.broken: set[str] = set()
+        self.gate: threading.Event | None = None
+
+    def apply(
+        self, state: topology.HostState, within: Collection[str] | None
+    ) -> dict[str, exception.NetworkSetupFailed]:
+        self.calls += 1
+        if self.gate is not None:
+            self.gate.wait(10)
+        wanted = {network.uuid: network for network in state.networks}
+        for uuid in [u for u in self.networks if within is None or u in within]:
+            del self.networks[uuid]
+        self.networks |= {u: n for u, n in wanted.items() if u not in self.broken}
+        return {
+            u: exception.NetworkSetupFailed(network=n.label, reason='broken')
+            for u, n in wanted.items()
+            if u in self.broken
+        }
+
+    def served(self) -> dict[str, list[str]]:
+        return {
+            network.label: [reservation.address for reservation in network.dhcp.reservations]
+            for network in self.networks.values()
+        }
+
+
+@dataclasses.dataclass
+class Cloud:
+    """Two hosts with a network service each."""
+
+    hosts: dict[str, Recorder]
+    services: dict[str, manager.NetworkService]
+
+    def add(self, host: str, seed: int) -> None:
+        self.hosts[host] = Recorder()
+        options = topology.HostOptions(
+            host=host, run_path='/run/nova', dhcp_domain='novalocal', dhcp_lease_time_s=600
+        )
+        self.services[host] = manager.NetworkService(
+            options=options,
+            apply=self.hosts[host].apply,
+            mac_attempts=3,
+            quarantine_s=0,
+            random_source=random.Random(seed),
+        )
+        rpc.local.add(rpcapi.TOPIC, host, self.services[host])
+
+
+@pytest.fixture
+def cloud(database: session.Database, local_services: rpc.Local) -> Cloud:
+    made = Cloud({}, {})
+    made.add('one', 1)
+    made.add('two', 2)
+    return made
+
+
+@pytest.fixture
+def flavor(database: session.Database) -> records.Flavor:
+    return stores.store_flavor()
+
+
+def make_network(number: int, **changes: object) -> records.Network:
+    values = {'label': f'net-{number}', 'cidr': f'10.{number}.0.0/29', **changes}
+    return API.create_network(network_api.NetworkSpec(**values))  # type: ignore[arg-type]
+
+
+def allocate(
+    service: manager.NetworkService,
+    instance: records.Instance,
+    *networks: records.Network,
+    fixed_ips: tuple[str | None, ...] = (),
+) -> model.NetworkInfo:
+    requested = tuple(
+        records.RequestedNetwork(
+            network_uuid=network.uuid, fixed_ip=fixed_ips[i] if fixed_ips else None
+        )
+        for i, network in enumerate(networks)
+    )
+    return service.allocate_for_instance(
+        CONTEXT,
+        instance_uuid=instance.uuid,
+        project_id=instance.project_id,
+        requested_networks=requested,
+        instance_host='compute1',
+    )
+
+
+@pytest.mark.parametrize('count', [0, 1, 2, 3, 8])
+def test_one_nic_for_each_network_in_order(
+    cloud: Cloud, flavor: records.Flavor, count: int
+) -> None:
+    networks = [make_network(n) for n in range(count)][::-1]
+    instance = stores.store_instance(flavor)
+
+    allocated = allocate(cloud.services['one'], instance, *networks)
+
+    vifs = db.vifs_of_instances([instance.uuid])[instance.uuid]
+    stored = {network.uuid: network for network in db.network_list()}
+    assert allocated == info.build_network_info(vifs, stored)
+    assert allocated == API.network_infos([instance.uuid])[instance.uuid]
+    assert [vif.network.label for vif in allocated] == [n.label for n in networks]
+    assert [vif.default_route for vif in allocated] == [i == 0 for i in range(count)]
+    assert {vif.network.host for vif in allocated} <= {'one'}
+    assert cloud.hosts['one'].served() == {
+        vif.network.label: [vif.addresses[0]] for vif in allocated
+    }
+
+
+def test_the_same_network_twice(cloud: Cloud, flavor: records.Flavor) -> None:
+    network, instance = make_network(0), stores.store_instance(flavor)
+
+    allocated = allocate(cloud.services['one'], instance, network, network)
+
+    assert len({vif.mac for vif in allocated}) == 2
+    assert [vif.addresses for vif in allocated] == [('10.0.0.2',), ('10.0.0.3',)]
+    assert [vif.default_route for vif in allocated] == [True, False]
+
+
+def test_a_network_is_served_where_it_was_first_used(cloud: Cloud, flavor: records.Flavor) -> None:
+    a, b = make_network(0), make_network(1)
+    first, second = stores.store_instance(flavor), stores.store_instance(flavor)
+
+    allocate(cloud.services['one'], first, a)
+    allocated = allocate(cloud.services['two'], second, b, a)
+
+    assert [vif.network.host for vif in allocated] == ['two', 'one']
+    assert cloud.hosts['one'].served() == {'net-0': ['10.0.0.2', '10.0.0.3']}
+    assert cloud.hosts['two'].served() == {'net-1': ['10.1.0.2']}
+
+    cloud.services['one'].deallocate_for_instance(CONTEXT, instance_uuid=second.uuid)
+    assert cloud.hosts['one'].served() == {'net-0': ['10.0.0.2']}
+    assert cloud.hosts['two'].served() == {}
+
+
+def test_deallocating_twice_is_no_error(cloud: Cloud, flavor: records.Flavor) -> None:
+    network, instance = make_network(0), stores.store_instance(flavor)
+    allocate(cloud.services['one'], instance, network)
+
+    for _ in range(2):
+        cloud.services['one'].deallocate_for_instance(CONTEXT, instance_uuid=instance.uuid)
+
+    assert cloud.hosts['one'].served() == {}
+    assert db.vifs_of_instances([instance.uuid])[instance.uuid] == ()
+    API.delete_network(network.uuid)
+
+
+def test_allocating_twice_gives_the_same_nics(cloud: Cloud, flavor: records.Flavor) -> None:
+    network, instance = make_network(0), stores.store_instance(flavor)
+
+    first = allocate(cloud.services['one'], instance, network)
+    second = allocate(cloud.services['one'], instance, network)
+
+    assert first == second
+
+
+def test_when_one_network_fails_nothing_is_held(cloud: Cloud, flavor: records.Flavor) -> None:
+    a, b = make_network(0), make_network(1)
+    other, instance = stores.store_instance(flavor), stores.store_instance(flavor)
+    allocate(cloud.services['one'], other, a)
+    cloud.hosts['one'].broken.add(b.uuid)
+
+    with pytest.raises(exception.NetworkSetupFailed, match='net-1'):
+        allocate(cloud.services['one'], instance, a, b)
+
+    assert db.vifs_of_instances([instance.uuid])[instance.uuid] == ()
+    assert cloud.hosts['one'].served() == {'net-0': ['10.0.0.2']}
+
+
+def test_when_the_host_of_a_network_is_gone_nothing_is_held(
+    cloud: Cloud, flavor: records.Flavor
+) -> None:
+    a = make_network(0)
+    db.network_claim_host(a.uuid, 'lost')
+    instance = stores.store_instance(flavor)
+
+    with pytest.raises(exception.ServiceUnavailable):
+        allocate(cloud.services['one'], instance, a)
+
+    assert db.vifs_of_instances([instance.uuid])[instance.uuid] == ()
+
+
+def test_a_failure_leaves_nics_that_were_there(cloud: Cloud, flavor: records.Flavor) -> None:
+    network, instance = make_network(0), stores.store_instance(flavor)
+    before = allocate(cloud.services['one'], instance, network)
+    cloud.hosts['one'].broken.add(network.uuid)
+
+    with pytest.raises(exception.NetworkSetupFailed):
+        allocate(cloud.services['one'], instance, network)
+
+    assert API.network_infos([instance.uuid])[instance.uuid] == before
+
+
+def test_all_or_nothing_when_a_network_is_full(cloud: Cloud, flavor: records.Flavor) -> None:
+    a, full = make_network(0), make_network(1, cidr='10.1.0.0/30')
+    allocate(cloud.services['one'], stores.store_instance(flavor), full)
+    instance = stores.store_instance(flavor)
+
+    with pytest.raises(exception.NoMoreFixedIps, match='net-1'):
+        allocate(cloud.services['one'], instance, a, full)
+
+    assert db.vifs_of_networks([a.uuid]) == {a.uuid: ()}
+
+
+def test_a_mac_address_that_is_taken_is_drawn_again(cloud: Cloud, flavor: records.Flavor) -> None:
+    network = make_network(0)
+    one, two = stores.store_instance(flavor), stores.store_instance(flavor)
+    first = allocate(cloud.services['one'], one, network)
+    cloud.add('again', 1)  # draws what `one` drew
+
+    second = allocate(cloud.services['again'], two, network)
+
+    assert first[0].mac != second[0].mac
+
+
+def test_a_network_of_another_project(cloud: Cloud, flavor: records.Flavor) -> None:
+    foreign = make_network(0, project_id='project-2')
+    instance = stores.store_instance(flavor, project_id='project-1')
+
+    with pytest.raises(exception.NetworkNotFound):
+        allocate(cloud.services['one'], instance, foreign)
+
+
+def test_what_a_service_finds_when_it_starts(cloud: Cloud, flavor: records.Flavor) -> None:
+    a, b = make_network(0), make_network(1)
+    instance = stores.store_instance(flavor)
+    allocate(cloud.services['one'], instance, a, b)
+    before = dict(cloud.hosts['one'].networks)
+    cloud.hosts['one'].networks.clear()
+
+    cloud.services['one'].init_host()
+    cloud.services['two'].init_host()
+
+    assert cloud.hosts['one'].networks == before
+    assert cloud.hosts['two'].networks == {}
+
+
+def test_a_network_that_fails_does_not_stop_the_service(
+    cloud: Cloud, flavor: records.Flavor, caplog: pytest.LogCaptureFixture
+) -> None:
+    a, b = make_network(0), make_network(1)
+    allocate(cloud.services['one'], stores.store_instance(flavor), a, b)
+    cloud.hosts['one'].broken.add(a.uuid)
+
+    cloud.services['one'].init_host()
+
+    assert list(cloud.hosts['one'].networks) == [b.uuid]
+    assert 'net-0' in caplog.text
+
+
+def test_a_network_deleted_behind_its_last_nic_leaves_its_host(
+    cloud: Cloud, flavor: records.Flavor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, instance = make_network(0), stores.store_instance(flavor)
+    allocate(cloud.services['one'], instance, network)
+    deallocate = db.vifs_deallocate
+
+    def deallocate_and_delete(uuid: str) -> tuple[records.Vif, ...]:
+        freed = deallocate(uuid)
+        db.network_delete(network.uuid)
+        return freed
+
+    monkeypatch.setattr(db, 'vifs_deallocate', deallocate_and_delete)
+    cloud.services['one'].deallocate_for_instance(CONTEXT, instance_uuid=instance.uuid)
+
+    assert cloud.hosts['one'].networks == {}
+
+
+def test_who_waits_is_served_together(cloud: Cloud, flavor: records.Flavor) -> None:
+    networks = [make_network(n) for n in range(2)]
+    host = cloud.hosts['one']
+    host.gate = threading.Event()
+    host.broken.add(networks[1].uuid)
+    instances = [stores.store_instance(flavor) for _ in range(8)]
+
+    def boot(place: int) -> str:
+        try:
+            allocate(cloud.services['one'], instances[place], networks[place % 2])
+        except exception.NetworkSetupFailed:
+            return 'failed'
+        return 'served'
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        boots = [pool.submit(boot, place) for place in range(8)]
+        # all have their rows: one is being served, the others wait
+        while len(db.vifs_of_networks([n.uuid for n in networks])[networks[1].uuid]) < 4:
+            threading.Event().wait(0.01)
+        threading.Event().wait(0.2)
+        host.gate.set()
+        results = [boot.result() for boot in boots]
+
+    assert results == ['served', 'failed'] * 4
+    # the first, the others, and what the failed ones gave back
+    assert host.calls <= 2 + 4 + 1
+    assert len(host.served()['net-0']) == 4
