@@ -14,15 +14,16 @@ import subprocess
 from typing import Any
 
 from lab import checkout
-from lab.compute import CONFIG
-from lab.identity import ADMIN, Login
+from lab.compute import CONFIG, USER
+from lab.identity import ADMIN, DEMO, Login
 from lab.sandbox import CommandError, Sandbox
 
-#: What the wrappers are made for; {venv} and {config} are filled in.
+#: What the wrappers are made for: the user who runs it inside, and its first arguments.  The
+#: database belongs to the services' user, and so do the files that SQLite makes beside it.
 WRAPPED = {
-    'nova': '{venv}/bin/nova',
-    'openstack': '{venv}/bin/openstack',
-    'nova-manage': '{venv}/bin/nova-manage --config-file {config}',
+    'nova': ('root', ''),
+    'openstack': ('root', ''),
+    'nova-manage': (USER, f'--config-file {CONFIG}'),
 }
 
 
@@ -57,21 +58,26 @@ def run_json(sandbox: Sandbox, *command: str, login: Login = ADMIN) -> Any:
         raise CommandError(f'{" ".join(command)} printed no JSON: {text}') from exc
 
 
-def write_openrc(sandbox: Sandbox, directory: Path, login: Login = ADMIN) -> Path:
-    """Write ``openrc`` and the wrappers below a directory of the machine; returns openrc."""
+def write_openrc(sandbox: Sandbox, directory: Path) -> Path:
+    """Write ``openrc``, ``openrc-demo`` and the wrappers below a directory of the machine.
+
+    :returns: the administrator's openrc
+    """
     commands = directory / 'bin'
     commands.mkdir(parents=True, exist_ok=True)
-    for name, target in WRAPPED.items():
-        write_wrapper(sandbox, commands / name, target)
-    openrc = directory / 'openrc'
-    openrc.write_text(render_openrc(sandbox, commands, login))
-    return openrc
+    for name, (user, arguments) in WRAPPED.items():
+        write_wrapper(sandbox, commands / name, user, arguments)
+    for suffix, login in (('', ADMIN), ('-demo', DEMO)):
+        (directory / f'openrc{suffix}').write_text(render_openrc(sandbox, commands, login))
+    return directory / 'openrc'
 
 
-def write_wrapper(sandbox: Sandbox, path: Path, target: str) -> None:
-    command = target.format(venv=shlex.quote(str(checkout.VENV)), config=CONFIG)
+def write_wrapper(sandbox: Sandbox, path: Path, user: str, arguments: str) -> None:
     tool = shlex.quote(str(checkout.ROOT / 'tools' / 'sandbox'))
-    path.write_text(f'#!/bin/sh\nexec {tool} run {sandbox.name} -- {command} "$@"\n')
+    command = shlex.quote(checkout.venv_command(path.name))
+    path.write_text(
+        f'#!/bin/sh\nexec {tool} run {sandbox.name} --user {user} -- {command} {arguments} "$@"\n'
+    )
     path.chmod(0o755)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+import datetime
 import json
 from typing import Any
 
@@ -132,10 +133,18 @@ def log_path(name: str) -> str:
 def start_service(sandbox: Sandbox, name: str) -> Daemon:
     """Start one service and return at once; ``stop`` and ``kill`` are the daemon's.
 
-    To restart one: stop it and start it again; the log goes on in the same file.
+    The log goes on in the same file when it is started again.
     """
     command = [checkout.venv_command(name), '--config-file', CONFIG]
     return Daemon.start(sandbox, name, command, log=log_path(name), user=USER, env=environment())
+
+
+def restart_service(daemon: Daemon) -> Daemon:
+    """Stop a service, start it again and wait until it is up.  Raises SandboxError."""
+    daemon.stop()
+    again = start_service(daemon.sandbox, daemon.name)
+    wait_up(daemon.sandbox, [again])
+    return again
 
 
 def wait_up(sandbox: Sandbox, daemons: Sequence[Daemon], timeout_s: float = 90.0) -> None:
@@ -149,12 +158,26 @@ def wait_up(sandbox: Sandbox, daemons: Sequence[Daemon], timeout_s: float = 90.0
 
 
 def all_report(sandbox: Sandbox, daemons: Sequence[Daemon]) -> bool:
-    """Whether every service is up; SandboxError if a process ended meanwhile."""
+    """Whether every service of these processes has reported since its process was started.
+
+    Raises SandboxError if a process ended meanwhile.
+    """
     for daemon in daemons:
         if not daemon.is_alive():
             raise SandboxError(f'{daemon.name} ended\n{daemon.tail()}')
-    up = {record['binary'] for record in services(sandbox) if record['state'] == 'up'}
-    return up.issuperset(REPORTING)
+    seen = {record['binary']: last_seen(record) for record in services(sandbox)}
+    # Reports have whole seconds: one in the second of the start may be the predecessor's.
+    return all(
+        seen.get(binary, 0.0) > daemon.since
+        for daemon in daemons
+        for binary in REPORTING
+        if daemon.name in ('nova-all', binary)
+    )
+
+
+def last_seen(record: Mapping[str, Any]) -> float:
+    """When a service reported, in seconds since 1970."""
+    return datetime.datetime.fromisoformat(record['last_seen_at']).timestamp()
 
 
 # --- nova-manage --------------------------------------------------------------------

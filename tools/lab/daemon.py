@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 import signal
 import sys
+import time
 
 from lab import wait_answer
 from lab.sandbox import Sandbox, SandboxError
@@ -16,12 +17,16 @@ STOP_TIMEOUT_S = 20.0
 
 @dataclass(frozen=True)
 class Daemon:
-    """A running service; ``pid`` is the number inside, ``log`` a file inside."""
+    """A running service; ``pid`` is the number inside, ``log`` a file inside.
+
+    ``since`` is when it was started, in seconds since 1970.
+    """
 
     sandbox: Sandbox
     name: str
     pid: int
     log: str
+    since: float
 
     @classmethod
     def start(
@@ -35,7 +40,9 @@ class Daemon:
         env: Mapping[str, str] | None = None,
     ) -> Daemon:
         """Start it and return at once."""
-        return cls(sandbox, name, sandbox.spawn(command, log, user=user, env=env), log)
+        since = time.time()
+        pid = sandbox.spawn(command, log, user=user, env=env)
+        return cls(sandbox, name, pid, log, since)
 
     def is_alive(self) -> bool:
         return self.sandbox.process_is_alive(self.pid)

@@ -57,7 +57,8 @@ class Console:
         trace: TracebackType | None,
     ) -> None:
         self._relay.kill()
-        self._relay.wait()
+        with self._relay:  # waits, and closes the pipes
+            return
 
     def wait_ready(self, timeout_s: float = 60.0) -> None:
         """Wait until the guest obeys; it may still be booting."""

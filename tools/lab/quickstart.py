@@ -188,7 +188,7 @@ def explain(openrc: Path, sandbox: Sandbox, took_s: float) -> None:
     say(f"""
 The cloud runs in the sandbox "{sandbox.name}" (made in {took_s:.0f} s). Go on:
 
-  source {relative(openrc)}
+  source {relative(openrc)}   # or openrc-demo, for a user who is no administrator
   nova list                          # or: openstack server list
   nova console-log {SERVER}
   nova-manage network list
