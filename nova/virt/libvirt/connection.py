@@ -22,6 +22,7 @@ from nova.db import records
 from nova.image import glance
 from nova.network import model, topology
 from nova.network.linux import bridge
+from nova.privileged.files import read_tail
 from nova.virt import driver
 from nova.virt.libvirt import console, disk, domain, firewall, host, imagecache, kvmprobe
 
@@ -41,7 +42,7 @@ class LibvirtConnection(driver.ComputeDriver):
         before each spawn, and idempotent.
     :param libvirt_host: the connection to libvirt; made of the option group when not given.
     :param offload: runs what blocks; see :class:`nova.virt.libvirt.host.Offload`.
-    :param read_tail: reads the end of a console log, as :func:`console.read_tail` does.
+    :param read_file: reads console logs, which belong to root.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class LibvirtConnection(driver.ComputeDriver):
         *,
         libvirt_host: host.Host | None = None,
         offload: host.Offload = host.call_directly,
-        read_tail: Callable[[Path, int], bytes] = console.read_tail,
+        read_file: console.ReadFile = console.read_file,
     ) -> None:
         self._options = libvirt_group
         self._state_path = Path(state_path)
@@ -63,7 +64,7 @@ class LibvirtConnection(driver.ComputeDriver):
         self._host = libvirt_host or host.Host(libvirt_group.connection_uri, offload=offload)
         self._firewall = firewall.NWFilterFirewall(self._host)
         self._offload = offload
-        self._read_tail = read_tail
+        self._read_file = read_file
         # What init_host finds out of the machine.
         self._virt_type = 'kvm' if libvirt_group.virt_type == 'kvm' else 'qemu'
         self._disk_cache = 'none'
@@ -143,7 +144,7 @@ class LibvirtConnection(driver.ComputeDriver):
 
     def console_output(self, instance: records.Instance, max_bytes: int) -> bytes:
         try:
-            return self._read_tail(self._console_path(instance), max_bytes)
+            return console.read_log(self._console_path(instance), max_bytes, self._read_file)
         except FileNotFoundError as exc:
             raise exception.ConsoleNotAvailable(instance_id=instance.uuid) from exc
 
@@ -166,7 +167,6 @@ class LibvirtConnection(driver.ComputeDriver):
         size = disk.choose_size(image, instance.image_ref, instance.flavor.root_gb)
         self._folder(instance).mkdir(mode=0o711, exist_ok=True)
         disk.write_overlay(self._disk_path(instance), image, size)
-        console.write_empty_log(self._console_path(instance))
 
     def _remove_folder(self, instance: records.Instance) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -193,7 +193,14 @@ def from_conf(conf: cfg.ConfigOpts, *, offload: host.Offload) -> LibvirtConnecti
         attempts=conf.glance.num_retries + 1,
         offload=offload,
     )
-    return LibvirtConnection(conf.libvirt, conf.state_path, images, ensure_bridges, offload=offload)
+    return LibvirtConnection(
+        conf.libvirt,
+        conf.state_path,
+        images,
+        ensure_bridges,
+        offload=offload,
+        read_file=read_tail,
+    )
 
 
 def _on_failure(undo: contextlib.ExitStack, function: Callable[..., Any], *args: Any) -> None:

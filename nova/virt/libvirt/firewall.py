@@ -53,9 +53,13 @@ _DHCP_RULES = """\
     <ip srcipaddr='$DHCPSERVER' protocol='udp' srcportstart='67' dstportstart='68'/>
   </rule>
 """
-# No other DHCP answers, in either direction; in the end nothing that was not accepted.
+# No other DHCP answers, in either direction; in the end nothing that was not accepted. The two
+# rules may not become one of direction 'inout', for which libvirt swaps the ports on the way out.
 _BASE_RULES = """\
-  <rule action='drop' direction='inout' priority='200'>
+  <rule action='drop' direction='out' priority='200'>
+    <ip protocol='udp' srcportstart='67'/>
+  </rule>
+  <rule action='drop' direction='in' priority='200'>
     <ip protocol='udp' srcportstart='67'/>
   </rule>
   <rule action='drop' direction='inout' priority='1000'/>
@@ -87,6 +91,14 @@ class Filter:
     xml: str
 
 
+def _filter_xml(name: str, content: str) -> str:
+    escaped = xmltemplate.escape(name, 'filter name')
+    identity = uuid.uuid5(_UUID_NAMESPACE, name)
+    return (
+        f"<filter name='{escaped}' chain='root'>\n  <uuid>{identity}</uuid>\n{content}</filter>\n"
+    )
+
+
 def build_shared_filter(name: str, rules: str) -> Filter:
     """A filter of its own content: ``name`` and a digest of the rules are its name."""
     full_name = f'{name}-{hashlib.sha256(rules.encode()).hexdigest()[:8]}'
@@ -115,14 +127,6 @@ def build_nic_filter(instance_name: str, vif: model.VIF) -> Filter:
     name = filter_name(instance_name, vif)
     references = ''.join(f"  <filterref filter='{part.name}'/>\n" for part in parts)
     return Filter(name, _filter_xml(name, references))
-
-
-def _filter_xml(name: str, content: str) -> str:
-    escaped = xmltemplate.escape(name, 'filter name')
-    identity = uuid.uuid5(_UUID_NAMESPACE, name)
-    return (
-        f"<filter name='{escaped}' chain='root'>\n  <uuid>{identity}</uuid>\n{content}</filter>\n"
-    )
 
 
 class NWFilterFirewall:

@@ -1,0 +1,170 @@
+"""The driver at work in a sandbox: one call, described by JSON on stdin, its outcome on stdout.
+
+It runs as the service's user, ``python -m nova.tests.integration.virt.inside``, with the object
+
+    call      ``init``, ``spawn``, ``destroy``, ``state``, ``console`` or ``names``
+    number    of the instance (1)
+    nics      how many there are (2); NIC i is on bridge ``br10i``
+    image     the image file
+    root_gb   of the flavor (1)
+    display_name
+
+and prints ``{"result": ..., "seconds": ...}`` or ``{"error": class, "text": ...}``. Only Glance and
+the making of bridges are stood in for; libvirt is the sandbox's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import datetime
+import json
+from pathlib import Path
+import sys
+import time
+from typing import Any
+import uuid
+
+from oslo_config import cfg
+
+from nova import context as nova_context
+from nova import exception
+from nova.conf import libvirt as libvirt_options
+from nova.db import records
+from nova.image import glance
+from nova.network import model
+from nova.privileged.files import read_tail
+from nova.virt.libvirt import connection, imagecache
+
+STATE = Path('/var/lib/nova')
+_NAMESPACE = uuid.UUID('5f1f7c5e-6f37-4b1e-9d0c-52f1a8f2f5c1')
+
+
+class LocalImages(glance.ImageClient):
+    """Gives a file for every image."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path
+
+    def show(self, context: nova_context.RequestContext, image_id: str) -> glance.Image:
+        return glance.parse_image(
+            {'id': image_id, 'status': 'active', 'disk_format': 'qcow2', 'name': 'guest'}
+        )
+
+    def download(self, context: nova_context.RequestContext, image_id: str) -> Iterator[bytes]:
+        with self._file.open('rb') as file:
+            yield from iter(lambda: file.read(glance.CHUNK_BYTES), b'')
+
+
+def build_network_info(number: int, nics: int) -> model.NetworkInfo:
+    """NIC i of instance ``number``: 10.i.0.(9 + number) of network 10.i.0.0/24 on ``br10i``, whose
+    gateway and DHCP server are .1 and .2."""
+    return model.NetworkInfo(tuple(_build_vif(number, index) for index in range(nics)))
+
+
+def _build_vif(number: int, index: int) -> model.VIF:
+    subnet = model.Subnet(
+        cidr=f'10.{index}.0.0/24', gateway=f'10.{index}.0.1', dhcp_server=f'10.{index}.0.2'
+    )
+    return model.VIF(
+        id=str(uuid.uuid5(_NAMESPACE, f'{number}-{index}')),
+        index=index,
+        mac=f'fa:16:3e:{number:02x}:00:{index:02x}',
+        addresses=(f'10.{index}.0.{9 + number}',),
+        network=model.Network(
+            id=str(uuid.uuid5(_NAMESPACE, f'network-{index}')),
+            label=f'net{index}',
+            kind=model.NetworkKind.FLAT_DHCP,
+            bridge=f'br{100 + index}',
+            subnets=(subnet,),
+        ),
+    )
+
+
+def build_instance(request: dict[str, Any]) -> records.Instance:
+    now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    number = request.get('number', 1)
+    return records.Instance(
+        id=number,
+        uuid=str(uuid.uuid5(_NAMESPACE, f'instance-{number}')),
+        project_id='project',
+        user_id='user',
+        display_name=request.get('display_name', 'guest'),
+        hostname='guest',
+        image_ref=str(uuid.uuid5(_NAMESPACE, 'image')),
+        flavor=records.Flavor(
+            id=1,
+            flavorid='1',
+            name='tiny',
+            memory_mb=request.get('memory_mb', 128),
+            vcpus=1,
+            root_gb=request.get('root_gb', 1),
+        ),
+        vm_state=records.VmState.BUILDING,
+        task_state=None,
+        power_state=records.PowerState.NOSTATE,
+        host='sandbox',
+        key_name=None,
+        user_data=None,
+        config_drive=False,
+        locked=False,
+        availability_zone=None,
+        metadata={},
+        requested_networks=(),
+        reservation_id='r-1',
+        launch_index=0,
+        created_at=now,
+        updated_at=now,
+        launched_at=None,
+    )
+
+
+def build_driver(image: str) -> connection.LibvirtConnection:
+    conf = cfg.ConfigOpts()
+    libvirt_options.register_opts(conf)
+    conf([])
+    images = imagecache.ImageCache(
+        STATE / 'cache' / 'images', LocalImages(Path(image)), max_image_gb=10
+    )
+    return connection.LibvirtConnection(
+        conf.libvirt,
+        STATE,
+        images,
+        lambda _network_info: None,
+        read_file=read_tail,
+    )
+
+
+def call(request: dict[str, Any]) -> Any:
+    driver = build_driver(request['image'])
+    instance = build_instance(request)
+    network_info = build_network_info(instance.id, request.get('nics', 2))
+    match request['call']:
+        case 'init':
+            driver.init_host('sandbox')
+            return driver.host_resources().memory_mb
+        case 'spawn':
+            return driver.spawn(instance, network_info)
+        case 'destroy':
+            return driver.destroy(instance, network_info)
+        case 'state':
+            return driver.power_state(instance).name
+        case 'console':
+            return driver.console_output(instance, request['max_bytes']).decode(errors='replace')
+        case 'names':
+            return driver.list_instance_names()
+        case other:
+            raise ValueError(other)
+
+
+def main() -> None:
+    request = json.load(sys.stdin)
+    start = time.monotonic()
+    try:
+        outcome = {'result': call(request)}
+    except exception.NovaException as exc:
+        outcome = {'error': type(exc).__name__, 'text': str(exc)}
+    print(json.dumps({**outcome, 'seconds': round(time.monotonic() - start, 3)}))
+
+
+if __name__ == '__main__':
+    main()
