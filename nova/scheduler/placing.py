@@ -41,6 +41,7 @@ class HostState:
 
     @property
     def host(self) -> str:
+        """The name of the host."""
         return self.node.host
 
 
@@ -61,18 +62,22 @@ def build_host_state(
 
 
 def is_serving(state: HostState, _flavor: records.Flavor) -> bool:
+    """Whether the compute service there takes instances now."""
     return state.up and state.enabled
 
 
 def is_cpu_left(state: HostState, flavor: records.Flavor) -> bool:
+    """Whether the claims of processors stay within the limit."""
     return state.node.vcpus_used + flavor.vcpus <= state.limits.vcpus
 
 
 def is_memory_left(state: HostState, flavor: records.Flavor) -> bool:
+    """Whether the claims of memory stay within the limit."""
     return state.node.memory_mb_used + flavor.memory_mb <= state.limits.memory_mb
 
 
 def is_disk_left(state: HostState, flavor: records.Flavor) -> bool:
+    """Whether the claims of disk stay within the limit."""
     return state.node.disk_gb_used + flavor.root_gb <= state.limits.disk_gb
 
 

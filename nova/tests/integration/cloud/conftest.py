@@ -1,0 +1,22 @@
+"""One cloud for all tests of the folder that do not need one of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from lab import compute
+from nova.tests.integration.cloud import clouds
+
+
+@pytest.fixture(scope='session')
+def cloud() -> Iterator[clouds.Cloud]:
+    """A cloud in one process, on SQLite, which has booted a guest on every network before: what a
+    first boot leaves for the next ones (cached image, helpers, networks' hosts) is there."""
+    settings = compute.Settings()
+    with clouds.running('cloud', settings) as sandbox:
+        made = clouds.fill(sandbox, settings, list(clouds.NETWORKS))
+        with made.booted(list(clouds.NETWORKS)) as server:
+            server.console()
+        yield made
