@@ -61,8 +61,9 @@ def make_cloud(sandbox: Sandbox) -> None:
 
 def start_services(sandbox: Sandbox) -> None:
     # The two slowest to start do so beside the others.
-    keystone = identity.launch(sandbox)
-    glance = images.launch(sandbox)
+    with stage('databases of keystone, glance'):
+        keystone = identity.launch(sandbox)
+        glance = images.launch(sandbox)
     with stage('libvirtd'):
         libvirtd.start(sandbox)
     with stage('keystone'):
