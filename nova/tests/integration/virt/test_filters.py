@@ -13,6 +13,8 @@ import pytest
 from lab.guest_console import Console
 from nova.tests.integration.virt.conftest import Bench
 
+pytestmark = pytest.mark.root
+
 NAME = 'instance-00000001'
 BROADCAST = 'ff:ff:ff:ff:ff:ff'
 #: The guest's first NIC, the one under test, and its second.

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 import time
 
+import pytest
+
 from lab import guest_report, libvirtd
 from lab.guest_console import Console
 from lab.sandbox import wait_until
 from nova.tests.integration.virt.conftest import NOTHING, Bench
+
+pytestmark = pytest.mark.root
 
 Traces = Callable[[], dict[str, list[str]]]
 NAME = 'instance-00000001'

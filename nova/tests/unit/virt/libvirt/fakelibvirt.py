@@ -1,0 +1,142 @@
+"""A libvirt daemon in memory, at the border of libvirt's own Python binding.
+
+It keeps what it is told and raises what :attr:`FakeDaemon.refuse` says; whether XML makes sense is
+for the real one to judge, in the integration tests.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import libvirt
+from lxml import etree
+
+
+def error(code: int, text: str = 'refused') -> libvirt.libvirtError:
+    made = libvirt.libvirtError(text)
+    made.err = (code, 0, text, 2, None, None, None, 0, 0)
+    return made
+
+
+class FakeDaemon:
+    """What the daemon knows. ``refuse`` maps the name of a method of libvirt's to the errors that
+    its next calls raise, one after the other."""
+
+    def __init__(self) -> None:
+        self.domains: dict[str, FakeDomain] = {}
+        self.filters: dict[str, str] = {}
+        self.refuse: dict[str, list[libvirt.libvirtError]] = {}
+        self.calls: list[str] = []
+        self.used: set[str] = set()
+        self.opened = 0
+
+    def open(self, uri: str) -> FakeConnection:
+        self.enter('open')
+        self.opened += 1
+        return FakeConnection(self)
+
+    def enter(self, name: str) -> None:
+        self.calls.append(name)
+        if self.refuse.get(name):
+            raise self.refuse[name].pop(0)
+
+    def is_empty(self) -> bool:
+        return not self.domains and not any('nova-instance' in name for name in self.filters)
+
+
+class FakeConnection:
+    def __init__(self, daemon: FakeDaemon) -> None:
+        self._daemon = daemon
+        self.alive = 1
+
+    def isAlive(self) -> int:
+        return self.alive
+
+    def getVersion(self) -> int:
+        try:
+            self._daemon.enter('getVersion')
+        except libvirt.libvirtError as exc:
+            if exc.get_error_code() == libvirt.VIR_ERR_RPC:
+                self.alive = 0
+            raise
+        return 7_002_000
+
+    def getInfo(self) -> list[Any]:
+        return ['x86_64', 16_000, 8, 2600, 1, 1, 8, 1]
+
+    def defineXML(self, xml: str) -> FakeDomain:
+        self._daemon.enter('defineXML')
+        root = etree.fromstring(xml)
+        uuid = str(root.findtext('uuid'))
+        made = FakeDomain(self._daemon, uuid, str(root.findtext('name')))
+        self._daemon.domains[uuid] = made
+        self._daemon.used |= {str(f.get('filter')) for f in root.iter('filterref')}
+        return made
+
+    def lookupByUUIDString(self, uuid: str) -> FakeDomain:
+        self._daemon.enter('lookupByUUIDString')
+        if uuid not in self._daemon.domains:
+            raise error(libvirt.VIR_ERR_NO_DOMAIN, f'no domain with uuid {uuid}')
+        return self._daemon.domains[uuid]
+
+    def listAllDomains(self) -> list[FakeDomain]:
+        return list(self._daemon.domains.values())
+
+    def nwfilterDefineXML(self, xml: str) -> None:
+        self._daemon.enter('nwfilterDefineXML')
+        self._daemon.filters[str(etree.fromstring(xml).get('name'))] = xml
+
+    def listAllNWFilters(self) -> list[FakeFilter]:
+        return [FakeFilter(self._daemon, name) for name in self._daemon.filters]
+
+    def nwfilterLookupByName(self, name: str) -> FakeFilter:
+        if name not in self._daemon.filters:
+            raise error(libvirt.VIR_ERR_NO_NWFILTER, f'no filter {name}')
+        return FakeFilter(self._daemon, name)
+
+
+class FakeDomain:
+    def __init__(self, daemon: FakeDaemon, uuid: str, name: str) -> None:
+        self._daemon = daemon
+        self._uuid = uuid
+        self._name = name
+        self.active = False
+
+    def name(self) -> str:
+        return self._name
+
+    def create(self) -> None:
+        self._daemon.enter('create')
+        self.active = True
+
+    def isActive(self) -> bool:
+        return self.active
+
+    def state(self) -> tuple[int, int]:
+        running = libvirt.VIR_DOMAIN_RUNNING if self.active else libvirt.VIR_DOMAIN_SHUTOFF
+        return (running, 0)
+
+    def destroy(self) -> None:
+        self._daemon.enter('destroy')
+        self.active = False
+
+    def undefineFlags(self, flags: int) -> None:
+        self._daemon.enter('undefineFlags')
+        assert flags & libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+        del self._daemon.domains[self._uuid]
+        self._daemon.used.clear()
+
+
+class FakeFilter:
+    def __init__(self, daemon: FakeDaemon, name: str) -> None:
+        self._daemon = daemon
+        self._name = name
+
+    def name(self) -> str:
+        return self._name
+
+    def undefine(self) -> None:
+        self._daemon.enter('undefine')
+        if self._name in self._daemon.used:
+            raise error(libvirt.VIR_ERR_OPERATION_INVALID, 'nwfilter is in use')
+        del self._daemon.filters[self._name]

@@ -1,0 +1,210 @@
+"""What is left of a guest when something goes wrong, on a daemon in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+import time
+
+import libvirt
+from oslo_config import cfg
+import pytest
+
+from nova import exception
+from nova.conf import libvirt as libvirt_options
+from nova.db import records
+from nova.network import model
+from nova.tests.unit.virt.instances import make_instance, make_network_info
+from nova.tests.unit.virt.libvirt.fakelibvirt import FakeDaemon, error
+from nova.virt.libvirt import connection, disk, firewall, host, imagecache
+
+IMAGE = imagecache.CachedImage(path=Path('/images/a.qcow2'), format='qcow2', virtual_size=1024)
+INSTANCE = make_instance()
+NICS = make_network_info(3)
+
+
+class FakeImages(imagecache.ImageCache):
+    def __init__(self) -> None:
+        self.failure: Exception | None = None
+
+    def ensure_image(self, image_id: str) -> imagecache.CachedImage:
+        if self.failure is not None:
+            raise self.failure
+        return IMAGE
+
+    def remove_remains(self) -> None:
+        return
+
+
+@dataclasses.dataclass
+class Bench:
+    driver: connection.LibvirtConnection
+    daemon: FakeDaemon
+    images: FakeImages
+    plugged: list[model.NetworkInfo]
+    instances: Path
+
+    def assert_nothing_is_left(self) -> None:
+        assert self.daemon.is_empty()
+        assert list(self.instances.iterdir()) == []
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    conf = cfg.ConfigOpts()
+    libvirt_options.register_opts(conf)
+    conf([])
+    conf.set_override('virt_type', 'qemu', group='libvirt')
+    # qemu-img is a process, which a unit test must not start.
+    monkeypatch.setattr(
+        disk, 'write_overlay', lambda path, _image, size: path.write_text(str(size))
+    )
+    daemon, images = FakeDaemon(), FakeImages()
+    plugged: list[model.NetworkInfo] = []
+    driver = connection.LibvirtConnection(
+        conf.libvirt,
+        tmp_path,
+        images,
+        plugged.append,
+        libvirt_host=host.Host('qemu:///system', open_connection=daemon.open),
+    )
+    driver.init_host('compute1')
+    return Bench(driver, daemon, images, plugged, tmp_path / 'instances')
+
+
+def test_spawn_and_destroy(bench: Bench) -> None:
+    bench.driver.spawn(INSTANCE, NICS)
+    assert bench.plugged == [NICS]
+    assert (bench.instances / INSTANCE.uuid / 'disk').read_text() == str(20 * 1024**3)
+    assert bench.driver.power_state(INSTANCE) == records.PowerState.RUNNING
+    assert bench.driver.list_instance_names() == [INSTANCE.name]
+    bench.driver.destroy(INSTANCE, NICS)
+    bench.assert_nothing_is_left()
+    bench.driver.destroy(INSTANCE, NICS)
+    assert bench.driver.power_state(INSTANCE) == records.PowerState.NOSTATE
+
+
+def test_the_filters_are_there_before_the_guest_is(bench: Bench) -> None:
+    bench.driver.spawn(INSTANCE, NICS)
+    calls = [c for c in bench.daemon.calls if c in ('nwfilterDefineXML', 'defineXML', 'create')]
+    assert calls[-5:] == ['nwfilterDefineXML'] * 3 + ['defineXML', 'create']
+
+
+@pytest.mark.parametrize('method', ['nwfilterDefineXML', 'defineXML', 'create'])
+def test_a_refusal_of_libvirts_leaves_nothing(bench: Bench, method: str) -> None:
+    bench.daemon.refuse[method] = [error(libvirt.VIR_ERR_INTERNAL_ERROR, f'no {method} today')]
+    with pytest.raises(exception.Fault, match=f'no {method} today'):
+        bench.driver.spawn(INSTANCE, NICS)
+    bench.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize('method', ['undefineFlags', 'undefine'])
+def test_the_cause_is_told_even_if_undoing_fails(
+    bench: Bench, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(firewall, '_RELEASE_TIMEOUT_S', -1.0)
+    bench.daemon.refuse['create'] = [error(libvirt.VIR_ERR_INTERNAL_ERROR, 'the cause')]
+    bench.daemon.refuse[method] = [error(libvirt.VIR_ERR_INTERNAL_ERROR, 'what followed')]
+    with pytest.raises(exception.HypervisorError, match='the cause'):
+        bench.driver.spawn(INSTANCE, NICS)
+    assert not (bench.instances / INSTANCE.uuid).exists()
+    bench.driver.destroy(INSTANCE, NICS)
+    bench.assert_nothing_is_left()
+
+
+def test_an_image_that_cannot_be_had_leaves_nothing(bench: Bench) -> None:
+    bench.images.failure = exception.ImageNotFound(image_id=INSTANCE.image_ref)
+    with pytest.raises(exception.ImageNotFound):
+        bench.driver.spawn(INSTANCE, NICS)
+    bench.assert_nothing_is_left()
+    assert bench.plugged == []
+
+
+def test_a_bridge_that_cannot_be_made_leaves_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_network_info: model.NetworkInfo) -> None:
+        raise exception.NetworkSetupFailed(network='net1', reason='no eth1')
+
+    monkeypatch.setattr(bench.driver, '_ensure_bridges', refuse)
+    with pytest.raises(exception.NetworkSetupFailed):
+        bench.driver.spawn(INSTANCE, NICS)
+    bench.assert_nothing_is_left()
+
+
+def test_a_value_that_xml_cannot_carry_is_refused_before_anything_is_done(bench: Bench) -> None:
+    calls = list(bench.daemon.calls)
+    with pytest.raises(exception.InvalidName):
+        bench.driver.spawn(make_instance(display_name='a\0b'), NICS)
+    assert bench.daemon.calls == calls
+
+
+def test_a_guest_that_exists_is_left_alone(bench: Bench) -> None:
+    bench.driver.spawn(INSTANCE, NICS)
+    with pytest.raises(exception.HypervisorError, match='exists already'):
+        bench.driver.spawn(INSTANCE, NICS)
+    assert bench.driver.power_state(INSTANCE) == records.PowerState.RUNNING
+    assert (bench.instances / INSTANCE.uuid / 'disk').exists()
+
+
+def test_a_guest_that_cannot_be_ended_keeps_its_filters(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.driver.spawn(INSTANCE, NICS)
+    now = iter(range(0, 10_000, 15))
+    monkeypatch.setattr(time, 'monotonic', lambda: next(now))
+    monkeypatch.setattr(time, 'sleep', lambda _seconds: None)
+    busy = error(libvirt.VIR_ERR_SYSTEM_ERROR, 'Device or resource busy')
+    bench.daemon.refuse['destroy'] = [busy] * 10
+    with pytest.raises(exception.HypervisorError, match='busy'):
+        bench.driver.destroy(INSTANCE, NICS)
+    assert len([name for name in bench.daemon.filters if INSTANCE.name in name]) == 3
+    assert (bench.instances / INSTANCE.uuid / 'disk').exists()
+
+
+def test_foreign_domains_are_not_ours(bench: Bench) -> None:
+    for uuid, name in (('a', 'router'), ('b', 'instance-0000002a'), ('c', 'instance-x')):
+        bench.driver._host.define_domain(f'<domain><uuid>{uuid}</uuid><name>{name}</name></domain>')
+    assert bench.driver.list_instance_names() == ['instance-0000002a']
+
+
+def test_to_xml_needs_no_host_and_changes_nothing(bench: Bench, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob('*'))
+    calls = list(bench.daemon.calls)
+    assert bench.driver.to_xml(INSTANCE, NICS) == bench.driver.to_xml(INSTANCE, NICS)
+    assert bench.daemon.calls == calls
+    assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_the_console(bench: Bench) -> None:
+    bench.driver.spawn(INSTANCE, NICS)
+    with pytest.raises(exception.ConsoleNotAvailable):
+        bench.driver.console_output(INSTANCE, 100)
+    folder = bench.instances / INSTANCE.uuid
+    (folder / 'console.log').write_bytes(b'0123456789')
+    assert bench.driver.console_output(INSTANCE, 100) == b'0123456789'
+    assert bench.driver.console_output(INSTANCE, 4) == b'6789'
+    (folder / 'console.log.0').write_bytes(b'abcdef')
+    assert bench.driver.console_output(INSTANCE, 12) == b'ef0123456789'
+    assert bench.driver.console_output(INSTANCE, 10) == b'0123456789'
+
+
+def test_what_the_host_has(bench: Bench) -> None:
+    found = bench.driver.host_resources()
+    assert (found.hypervisor_version, found.vcpus, found.memory_mb) == (7_002_000, 8, 16_000)
+    assert found.disk_gb > 0
+
+
+@pytest.mark.parametrize(
+    ('root_gb', 'virtual_size', 'size'),
+    [(0, 5, 5), (1, 5, 1024**3), (1, 1024**3, 1024**3), (20, 1024**3, 20 * 1024**3)],
+)
+def test_the_size_of_the_disk(root_gb: int, virtual_size: int, size: int) -> None:
+    image = dataclasses.replace(IMAGE, virtual_size=virtual_size)
+    assert disk.choose_size(image, 'x', root_gb) == size
+
+
+def test_a_disk_is_never_smaller_than_its_image() -> None:
+    image = dataclasses.replace(IMAGE, virtual_size=1024**3 + 1)
+    with pytest.raises(exception.ImageUnacceptable, match='1 GiB of the flavor'):
+        disk.choose_size(image, 'x', 1)
