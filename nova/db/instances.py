@@ -163,7 +163,7 @@ def instance_list(
 
 @retry.on_deadlock
 def instance_update(
-    uuid: str, *, expected_task_state: records.TaskState | None | _Any = ANY, **values: Any
+    uuid: str, *, expected_task_state: records.TaskState | _Any | None = ANY, **values: Any
 ) -> records.Instance:
     """Set columns of the instance, if its task state is still ``expected_task_state``.
 

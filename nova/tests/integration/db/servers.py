@@ -71,7 +71,9 @@ def _as(user: str, command: Sequence[object]) -> None:
 
 
 @contextlib.contextmanager
-def _running(user: str, command: Sequence[object], address: pathlib.Path, url: str) -> Iterator[None]:
+def _running(
+    user: str, command: Sequence[object], address: pathlib.Path, url: str
+) -> Iterator[None]:
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [str(word) for word in command],
