@@ -18,6 +18,8 @@
     │   ├── NetworkNotFound
     │   ├── VifNotFound
     │   ├── HostNotFound
+    │   ├── SecurityGroupNotFound
+    │   ├── SecurityGroupRuleNotFound
     │   └── ConsoleNotAvailable
     ├── MicroversionUnsupported 406
     ├── Conflict                409  the request is well formed but the state forbids it
@@ -28,7 +30,10 @@
     │   ├── NoMoreFixedIps
     │   ├── FixedIpInUse
     │   ├── MacInUse
-    │   └── FlavorExists
+    │   ├── FlavorExists
+    │   ├── SecurityGroupExists
+    │   ├── SecurityGroupRuleExists
+    │   └── SecurityGroupInUse
     └── Fault                   500  something under us failed
         ├── NoValidHost
         ├── ImageDownloadFailed
@@ -136,6 +141,14 @@ class HostNotFound(NotFound):
     msg_fmt = 'Host %(host)s could not be found.'
 
 
+class SecurityGroupNotFound(NotFound):
+    msg_fmt = 'Security group %(group_id)s could not be found.'
+
+
+class SecurityGroupRuleNotFound(NotFound):
+    msg_fmt = 'Security group rule %(rule_id)s could not be found.'
+
+
 class ConsoleNotAvailable(NotFound):
     msg_fmt = 'Guest %(instance_id)s does not have a console log available.'
 
@@ -182,6 +195,18 @@ class MacInUse(Conflict):
 
 class FlavorExists(Conflict):
     msg_fmt = 'Flavor %(name)s already exists.'
+
+
+class SecurityGroupExists(Conflict):
+    msg_fmt = 'Security group %(name)s already exists.'
+
+
+class SecurityGroupRuleExists(Conflict):
+    msg_fmt = 'Security group %(group_id)s has a rule that says the same.'
+
+
+class SecurityGroupInUse(Conflict):
+    msg_fmt = 'Security group %(name)s is still in use by %(count)d interface(s).'
 
 
 class Fault(NovaException):

@@ -171,6 +171,8 @@ class Vif(Base):
     mac: Mapped[str] = mapped_column(sa.String(17), unique=True)
     default_route: Mapped[bool] = mapped_column(default=False)
     tag: Mapped[str | None] = mapped_column(sa.String(60))
+    #: of the security group rules that are in force on the NIC's host
+    firewall_revision: Mapped[str | None] = mapped_column(sa.String(16))
 
 
 class FixedIp(Base):
@@ -195,3 +197,48 @@ class FixedIp(Base):
     vif_id: Mapped[int | None] = mapped_column(sa.ForeignKey('virtual_interfaces.id'), index=True)
     reserved: Mapped[bool] = mapped_column(default=False)
     released_at: Mapped[datetime.datetime] = mapped_column(default=NEVER)
+
+
+class SecurityGroup(Base):
+    """``rules_revision`` counts the changes of its rules, ``members_revision`` those of the NICs
+    in it."""
+
+    __tablename__ = 'security_groups'
+    __table_args__ = (sa.UniqueConstraint('project_id', 'name'),)
+
+    uuid: Mapped[str] = mapped_column(Uuid, unique=True)
+    project_id: Mapped[str] = mapped_column(Name)
+    name: Mapped[str] = mapped_column(Name)
+    description: Mapped[str] = mapped_column(Name)
+    rules_revision: Mapped[int] = mapped_column(default=0)
+    members_revision: Mapped[int] = mapped_column(default=0)
+
+
+class SecurityGroupRule(Base):
+    """``key`` spells out all that the rule says, for no database finds two NULLs equal."""
+
+    __tablename__ = 'security_group_rules'
+    __table_args__ = (sa.UniqueConstraint('group_id', 'key'),)
+
+    uuid: Mapped[str] = mapped_column(Uuid, unique=True)
+    group_id: Mapped[int] = mapped_column(sa.ForeignKey('security_groups.id', ondelete='CASCADE'))
+    direction: Mapped[str] = mapped_column(sa.String(7))
+    ip_version: Mapped[int | None]
+    protocol: Mapped[str | None] = mapped_column(sa.String(16))
+    from_port: Mapped[int | None]
+    to_port: Mapped[int | None]
+    cidr: Mapped[str | None] = mapped_column(sa.String(43))
+    remote_group_id: Mapped[int | None] = mapped_column(
+        sa.ForeignKey('security_groups.id', ondelete='CASCADE'), index=True
+    )
+    key: Mapped[str] = mapped_column(sa.String(160))
+
+
+class SecurityGroupMember(Base):
+    """A NIC in a group. It goes with the NIC; a group with one cannot go."""
+
+    __tablename__ = 'security_group_members'
+    __table_args__ = (sa.UniqueConstraint('vif_id', 'group_id'),)
+
+    vif_id: Mapped[int] = mapped_column(sa.ForeignKey('virtual_interfaces.id', ondelete='CASCADE'))
+    group_id: Mapped[int] = mapped_column(sa.ForeignKey('security_groups.id'), index=True)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from nova import exception
-from nova.db import models, records, retry, session
+from nova.db import models, records, retry, security_groups, session
 from nova.network import model
 
 #: Rows of one INSERT; well below the 32,766 variables of an SQLite statement.
@@ -172,6 +172,7 @@ def vifs_allocate(
     :raises FixedIpInvalid: an address asked for is not one that the network gives.
     :raises FixedIpInUse: an address asked for is taken.
     :raises MacInUse: a MAC address is taken; draw others and try again.
+    :raises SecurityGroupNotFound:
     """
     now = models.utcnow()
     free_since = now - datetime.timedelta(seconds=quarantine_s)
@@ -193,6 +194,8 @@ def vifs_allocate(
                 _take_address(db, network, vif_id, nic.fixed_ip)
             else:
                 _take_any(db, network, vif_id, free_since)
+        # last, for these rows are those of every NIC in the group
+        security_groups.join(db, {vif_ids[nic.uuid]: nic.security_groups for nic in wanted})
 
 
 def _networks(db: orm.Session, uuids: set[str]) -> dict[str, models.Network]:
@@ -301,6 +304,7 @@ def vifs_deallocate(instance_uuid: str) -> tuple[records.Vif, ...]:
                 .where(fixed_ip.vif_id.in_(ids))
                 .values(vif_id=None, released_at=models.utcnow())
             )
+            security_groups.leave(db, ids)
             db.execute(sa.delete(vif).where(vif.id.in_(ids)))
         return freed
 
@@ -331,7 +335,9 @@ def _vifs(db: orm.Session, *conditions: sa.ColumnElement[bool]) -> tuple[records
         .order_by(instance.id, vif.index)
     )
     rows = db.execute(query).all()
-    addresses = _addresses(db, [row.Vif.id for row in rows])
+    ids = [row.Vif.id for row in rows]
+    addresses = _addresses(db, ids)
+    groups = security_groups.groups_of(db, ids)
     return tuple(
         records.Vif(
             id=row.Vif.id,
@@ -344,6 +350,8 @@ def _vifs(db: orm.Session, *conditions: sa.ColumnElement[bool]) -> tuple[records
             tag=row.Vif.tag,
             addresses=tuple(addresses.get(row.Vif.id, ())),
             hostname=row.hostname,
+            security_groups=tuple(groups.get(row.Vif.id, ())),
+            firewall_revision=row.Vif.firewall_revision,
         )
         for row in rows
     )

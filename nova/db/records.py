@@ -6,10 +6,11 @@ sees. Sizes carry their unit in their name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 import dataclasses
 import datetime
 import enum
+import hashlib
 
 from nova import primitive
 from nova.network import model
@@ -95,14 +96,16 @@ class Flavor:
     extra_specs: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-@primitive.versioned('1.0')
+@primitive.versioned('1.1')
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RequestedNetwork:
-    """One NIC of a create request, in the user's order."""
+    """One NIC of a create request, in the user's order. ``security_groups`` are uuids; none means
+    the project's group ``default``."""
 
     network_uuid: str
     fixed_ip: str | None = None
     tag: str | None = None
+    security_groups: tuple[str, ...] = ()
 
 
 @primitive.versioned('1.0')
@@ -191,7 +194,7 @@ class Network(NewNetwork):
     updated_at: datetime.datetime
 
 
-@primitive.versioned('1.0')
+@primitive.versioned('1.1')
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Vif:
     """A NIC's row with its addresses, in their order. ``uuid`` is the model's ``VIF.id``."""
@@ -207,9 +210,13 @@ class Vif:
     addresses: tuple[str, ...]
     hostname: str
     """The name of the NIC's instance, which the network's DHCP server gives it."""
+    security_groups: tuple[str, ...] = ()
+    """uuids, in the order in which the groups were made."""
+    firewall_revision: str | None = None
+    """What its host said last is in force (:func:`SecurityGroups.revision_of`)."""
 
 
-@primitive.versioned('1.0')
+@primitive.versioned('1.1')
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class WantedNic:
     """A NIC to be allocated: the plan that one transaction carries out or refuses whole."""
@@ -221,3 +228,103 @@ class WantedNic:
     default_route: bool
     fixed_ip: str | None = None
     tag: str | None = None
+    security_groups: tuple[str, ...] = ()
+
+
+class Direction(enum.StrEnum):
+    """As the guest sees it."""
+
+    INGRESS = 'ingress'
+    EGRESS = 'egress'
+
+
+@primitive.versioned('1.0')
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NewRule:
+    """What a security group lets pass.
+
+    ``ip_version`` is 4, 6 or None for both; ``protocol`` a name or number in canonical form, None
+    for all. ``from_port`` and ``to_port`` bound the destination ports or are, of the two ICMPs,
+    type and code; None is any. The other side is the range ``cidr``, or the members of the group
+    ``remote_group_uuid``, or with neither of them anybody.
+    """
+
+    direction: Direction = Direction.INGRESS
+    ip_version: int | None = None
+    protocol: str | None = None
+    from_port: int | None = None
+    to_port: int | None = None
+    cidr: str | None = None
+    remote_group_uuid: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Equal for rules that say the same, and for no others."""
+        says = (
+            self.direction,
+            self.ip_version,
+            self.protocol,
+            self.from_port,
+            self.to_port,
+            self.cidr,
+            self.remote_group_uuid,
+        )
+        return '/'.join('' if part is None else str(part) for part in says)
+
+
+@primitive.versioned('1.0')
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityGroupRule(NewRule):
+    """A rule as it is stored."""
+
+    uuid: str
+    group_uuid: str
+    remote_group_name: str | None = None
+    remote_group_project_id: str | None = None
+
+
+@primitive.versioned('1.0')
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityGroup:
+    """A project's group with its rules, oldest first. Either revision grows with each change."""
+
+    uuid: str
+    project_id: str
+    name: str
+    description: str
+    rules: tuple[SecurityGroupRule, ...]
+    rules_revision: int
+    members_revision: int
+
+
+@primitive.versioned('1.0')
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityGroupMember:
+    """An address of a NIC in a group, and the network on which it is that."""
+
+    network_uuid: str
+    address: str
+
+
+@primitive.versioned('1.0')
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityGroups:
+    """What some NICs' rules are made of: ``groups`` by uuid, theirs and those that the rules of
+    theirs name; ``members`` has the addresses of the NICs in each of the latter."""
+
+    groups: Mapping[str, SecurityGroup] = dataclasses.field(default_factory=dict)
+    members: Mapping[str, tuple[SecurityGroupMember, ...]] = dataclasses.field(default_factory=dict)
+
+    def revision_of(self, uuids: Iterable[str]) -> str:
+        """16 hexadecimal digits that are others after every change which concerns a NIC in these
+        groups: of its groups, of their rules, or of the members of a group that a rule names."""
+        own = sorted(set(uuids) & set(self.groups))
+        named = {rule.remote_group_uuid for uuid in own for rule in self.groups[uuid].rules}
+        parts = [f'{uuid}:{self.groups[uuid].rules_revision}' for uuid in own]
+        parts += [
+            f'{uuid}:{self.groups[uuid].members_revision}'
+            for uuid in sorted(uuid for uuid in named if uuid is not None)
+            if uuid in self.groups
+        ]
+        # what is added to a part cannot be taken for a further one: none holds a blank
+        return hashlib.sha256(' '.join([*parts, str(len(own))]).encode()).hexdigest()[:16]

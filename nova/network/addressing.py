@@ -286,6 +286,7 @@ def plan_nics(
                 else parse_fixed_ip(request.fixed_ip, networks[request.network_uuid])
             ),
             tag=request.tag,
+            security_groups=request.security_groups,
         )
         for index, (request, mac) in enumerate(zip(requested, macs, strict=True))
     )

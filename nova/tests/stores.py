@@ -84,7 +84,9 @@ def store_network(
 
 
 def build_nics(
-    *networks: records.Network, fixed_ips: Sequence[str | None] = ()
+    *networks: records.Network,
+    fixed_ips: Sequence[str | None] = (),
+    security_groups: Sequence[Sequence[str]] = (),
 ) -> list[records.WantedNic]:
     """A NIC on each network, in order, each with a MAC of its own."""
     wanted = []
@@ -98,6 +100,7 @@ def build_nics(
                 mac=f'fa:16:3e:00:{number >> 8 & 255:02x}:{number & 255:02x}',
                 default_route=index == 0,
                 fixed_ip=fixed_ips[index] if fixed_ips else None,
+                security_groups=tuple(security_groups[index]) if security_groups else (),
             )
         )
     return wanted

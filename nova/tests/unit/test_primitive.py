@@ -71,6 +71,10 @@ CLASSES = [
     records.Instance,
     records.Network,
     records.RequestedNetwork,
+    records.SecurityGroup,
+    records.SecurityGroupMember,
+    records.SecurityGroupRule,
+    records.SecurityGroups,
     records.Service,
     records.Vif,
     records.WantedNic,
@@ -108,6 +112,7 @@ def test_every_class_of_ours_is_in_these_tests() -> None:
         model.Subnet,
         model.Route,
         records.NewNetwork,
+        records.NewRule,
     }
     assert registered - inside_others == set(CLASSES) - {Sample}
 
