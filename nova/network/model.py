@@ -23,6 +23,9 @@ from nova import primitive
 
 #: Linux IFNAMSIZ less its terminating NUL (include/uapi/linux/if.h).
 DEVICE_NAME_MAX = 15
+#: NIC number i of a guest sits in this slot of PCI bus 0 plus i. Everything else is below, so
+#: that a guest finds its NICs in the order of their indexes, whatever else it has.
+FIRST_NIC_SLOT = 0x10
 
 
 class NetworkKind(enum.StrEnum):
@@ -127,6 +130,11 @@ class VIF:
     def device(self) -> str:
         """Name of the host's tap device, at most 15 characters, from the id and so unique."""
         return f'tap{self.id.replace("-", "")[: DEVICE_NAME_MAX - 3]}'
+
+    @property
+    def pci_address(self) -> str:
+        """Where the guest finds the NIC (``domain:bus:slot.function``)."""
+        return f'0000:00:{FIRST_NIC_SLOT + self.index:02x}.0'
 
     def addresses_of(self, version: int) -> tuple[str, ...]:
         """The fixed IPs of IP ``version`` 4 or 6, in order."""

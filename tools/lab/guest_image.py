@@ -34,7 +34,7 @@ RAMDISK_MODULES: Mapping[str, Sequence[str]] = {
 #: These stay on the disk until a test types "load NAME".
 DISK_MODULES: Mapping[str, Sequence[str]] = {
     'vlan': ('8021q',),
-    'cdrom': ('ata_piix', 'sr_mod', 'isofs'),
+    'cdrom': ('isofs',),
 }
 #: Without mitigations and self-tests an emulated processor boots a second sooner.
 KERNEL_OPTIONS = (
@@ -207,12 +207,13 @@ def dependencies(module: bytes) -> list[str]:
 def make_ramdisk(scratch: Path, kernel: Path, target: Path) -> None:
     """The guest's whole system: BusyBox, our files, the modules needed at once."""
     root = scratch / 'ramdisk'
-    for directory in ('bin', 'dev', 'disk', 'etc/acpi/PWRF', 'proc', 'run', 'sys', 'tmp'):
+    for directory in ('bin', 'config', 'dev', 'disk', 'etc/acpi/PWRF', 'proc', 'run', 'sys', 'tmp'):
         (root / directory).mkdir(parents=True)
     install_busybox(root / 'bin')
     copy_modules(kernel, RAMDISK_MODULES, root / 'lib/modules', '/lib/modules')
     install_script(SOURCES / 'init', root / 'init')
     install_script(SOURCES / 'udhcpc', root / 'etc/udhcpc')
+    shutil.copy(SOURCES / 'flatten.awk', root / 'etc')
     compiler_output = root / 'bin/inject-frame'
     run('gcc', *FREESTANDING, '-o', str(compiler_output), str(SOURCES / 'inject.c'))
     power = root / 'etc/acpi/PWRF/00000080'  # what BusyBox acpid runs for the power button

@@ -1,7 +1,7 @@
 """The driver for KVM and QEMU through libvirt.
 
-A guest is: a folder below ``state_path/instances``, named after the instance's UUID, with its disk
-and its console log; a filter for each NIC; and a persistent domain of the instance's name and
+A guest is: a folder below ``state_path/instances``, named after the instance's UUID, with its
+disks and its console log; a filter for each NIC; and a persistent domain of the instance's name and
 UUID. All of it is found again from the instance alone, so nothing is remembered in between.
 """
 
@@ -20,10 +20,11 @@ from oslo_log import log as logging
 from nova import exception
 from nova.db import records
 from nova.image import glance
+from nova.metadata import documents
 from nova.network import model, topology
 from nova.network.linux import bridge
 from nova.privileged.files import read_tail
-from nova.virt import driver
+from nova.virt import configdrive, driver
 from nova.virt.libvirt import console, disk, domain, firewall, host, imagecache, kvmprobe
 
 LOG = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class LibvirtConnection(driver.ComputeDriver):
     :param images: the images of this host.
     :param ensure_bridges: makes the bridges that an instance's NICs are plugged into; called
         before each spawn, and idempotent.
+    :param dhcp_domain: the DNS domain that guests are told they are in.
     :param libvirt_host: the connection to libvirt; made of the option group when not given.
     :param offload: runs what blocks; see :class:`nova.virt.libvirt.host.Offload`.
     :param read_file: reads console logs, which belong to root.
@@ -52,6 +54,7 @@ class LibvirtConnection(driver.ComputeDriver):
         images: imagecache.ImageCache,
         ensure_bridges: Callable[[model.NetworkInfo], None],
         *,
+        dhcp_domain: str,
         libvirt_host: host.Host | None = None,
         offload: host.Offload = host.call_directly,
         read_file: console.ReadFile = console.read_file,
@@ -61,6 +64,7 @@ class LibvirtConnection(driver.ComputeDriver):
         self._instances = self._state_path / 'instances'
         self._images = images
         self._ensure_bridges = ensure_bridges
+        self._dhcp_domain = dhcp_domain
         self._host = libvirt_host or host.Host(libvirt_group.connection_uri, offload=offload)
         self._firewall = firewall.NWFilterFirewall(self._host)
         self._offload = offload
@@ -102,6 +106,7 @@ class LibvirtConnection(driver.ComputeDriver):
             instance,
             network_info,
             disk=domain.Disk(path=str(self._disk_path(instance)), cache=self._disk_cache),
+            config_drive=self._config_drive(instance, network_info),
             console_log=str(self._console_path(instance)),
             virt_type=self._virt_type,
             machine_type=self._options.machine_type,
@@ -119,6 +124,7 @@ class LibvirtConnection(driver.ComputeDriver):
         with contextlib.ExitStack() as undo:
             _on_failure(undo, self._remove_folder, instance)
             self._write_disk(instance)
+            self._write_config_drive(instance, network_info)
             self._ensure_bridges(network_info)
             _on_failure(undo, self._firewall.remove, instance.name, network_info)
             for vif in network_info:
@@ -168,6 +174,27 @@ class LibvirtConnection(driver.ComputeDriver):
         self._folder(instance).mkdir(mode=0o711, exist_ok=True)
         disk.write_overlay(self._disk_path(instance), image, size)
 
+    def _config_drive(
+        self, instance: records.Instance, network_info: model.NetworkInfo
+    ) -> str | None:
+        if not configdrive.is_wanted(instance, network_info):
+            return None
+        return str(self._folder(instance) / 'disk.config')
+
+    def _write_config_drive(
+        self, instance: records.Instance, network_info: model.NetworkInfo
+    ) -> None:
+        path = self._config_drive(instance, network_info)
+        if path is None:
+            return
+        content = documents.build_openstack(instance, network_info, self._dhcp_domain)
+        try:
+            configdrive.write_image(Path(path), content)
+        except OSError as exc:
+            raise exception.HypervisorError(
+                action='make the configuration drive', reason=str(exc)
+            ) from exc
+
     def _remove_folder(self, instance: records.Instance) -> None:
         with contextlib.suppress(FileNotFoundError):
             self._offload(shutil.rmtree, self._folder(instance))
@@ -198,6 +225,7 @@ def from_conf(conf: cfg.ConfigOpts, *, offload: host.Offload) -> LibvirtConnecti
         conf.state_path,
         images,
         ensure_bridges,
+        dhcp_domain=conf.network.dhcp_domain,
         offload=offload,
         read_file=read_tail,
     )

@@ -17,10 +17,7 @@ from nova.virt.libvirt import xmltemplate
 
 #: The namespace of our element in ``<metadata>``.
 METADATA_NAMESPACE = 'urn:multinic-nova:instance:1'
-#: NIC number i of a guest sits in this slot of PCI bus 0 plus i. Everything else is below, so
-#: that a guest finds its NICs in the order of their indexes, whatever else it has.
-FIRST_NIC_SLOT = 0x10
-#: The bus has slots 0x00 to 0x1f.
+#: The bus has slots 0x00 to 0x1f; see :data:`nova.network.model.FIRST_NIC_SLOT`.
 MAX_NICS = 16
 
 
@@ -80,6 +77,7 @@ class Domain:
     machine_type: str
     cpu_mode: str | None
     disk: Disk
+    config_drive: str | None
     console_log: str
     nics: tuple[Nic, ...]
     metadata_namespace: str = METADATA_NAMESPACE
@@ -92,12 +90,14 @@ def build_context(
     disk: Disk,
     console_log: str,
     virt_type: str,
+    config_drive: str | None = None,
     machine_type: str = 'pc',
     cpu_mode: str = 'auto',
 ) -> Domain:
     """What the template needs for this instance.
 
     :param virt_type: ``kvm`` or ``qemu``.
+    :param config_drive: the path of the configuration drive; None: the guest has none.
     :param cpu_mode: a choice of the option ``[libvirt] cpu_mode``.
     :raises InvalidInput: a NIC's index is beyond the last slot.
     """
@@ -115,6 +115,7 @@ def build_context(
         machine_type=machine_type,
         cpu_mode=choose_cpu_mode(cpu_mode, virt_type),
         disk=disk,
+        config_drive=config_drive,
         console_log=console_log,
         nics=tuple(_build_nic(instance.name, vif) for vif in network_info),
     )
@@ -145,7 +146,7 @@ def _build_nic(instance_name: str, vif: model.VIF) -> Nic:
         bridge_name=vif.network.bridge,
         mac_address=vif.mac,
         device=vif.device,
-        slot=f'{FIRST_NIC_SLOT + vif.index:#04x}',
+        slot=f'{model.FIRST_NIC_SLOT + vif.index:#04x}',
         mtu=vif.network.mtu,
         ip_address=addresses[0] if addresses else None,
         further_addresses=addresses[1:],

@@ -5,6 +5,7 @@ It runs as the service's user, ``python -m nova.tests.integration.virt.inside``,
     call      ``init``, ``spawn``, ``destroy``, ``state``, ``console`` or ``names``
     number    of the instance (1)
     nics      how many there are (2); NIC i is on bridge ``br10i``
+    static    which of them are on networks without DHCP (none)
     image     the image file
     root_gb   of the flavor (1)
     display_name
@@ -15,7 +16,7 @@ the making of bridges are stood in for; libvirt is the sandbox's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 import datetime
 import json
 from pathlib import Path
@@ -55,15 +56,22 @@ class LocalImages(glance.ImageClient):
             yield from iter(lambda: file.read(glance.CHUNK_BYTES), b'')
 
 
-def build_network_info(number: int, nics: int) -> model.NetworkInfo:
+def build_network_info(number: int, nics: int, static: Collection[int] = ()) -> model.NetworkInfo:
     """NIC i of instance ``number``: 10.i.0.(9 + number) of network 10.i.0.0/24 on ``br10i``, whose
-    gateway and DHCP server are .1 and .2."""
-    return model.NetworkInfo(tuple(_build_vif(number, index) for index in range(nics)))
+    gateway and DHCP server are .1 and .2.
+
+    :param static: the NICs whose networks have no DHCP server.
+    """
+    return model.NetworkInfo(
+        tuple(_build_vif(number, index, index not in static) for index in range(nics))
+    )
 
 
-def _build_vif(number: int, index: int) -> model.VIF:
+def _build_vif(number: int, index: int, has_dhcp: bool) -> model.VIF:
     subnet = model.Subnet(
-        cidr=f'10.{index}.0.0/24', gateway=f'10.{index}.0.1', dhcp_server=f'10.{index}.0.2'
+        cidr=f'10.{index}.0.0/24',
+        gateway=f'10.{index}.0.1',
+        dhcp_server=f'10.{index}.0.2' if has_dhcp else None,
     )
     return model.VIF(
         id=str(uuid.uuid5(_NAMESPACE, f'{number}-{index}')),
@@ -104,8 +112,8 @@ def build_instance(request: dict[str, Any]) -> records.Instance:
         power_state=records.PowerState.NOSTATE,
         host='sandbox',
         key_name=None,
-        user_data=None,
-        config_drive=False,
+        user_data=request.get('user_data'),
+        config_drive=request.get('config_drive', False),
         locked=False,
         availability_zone=None,
         metadata={},
@@ -130,6 +138,7 @@ def build_driver(image: str) -> connection.LibvirtConnection:
         STATE,
         images,
         lambda _network_info: None,
+        dhcp_domain='novalocal',
         read_file=read_tail,
     )
 
@@ -137,7 +146,9 @@ def build_driver(image: str) -> connection.LibvirtConnection:
 def call(request: dict[str, Any]) -> Any:
     driver = build_driver(request['image'])
     instance = build_instance(request)
-    network_info = build_network_info(instance.id, request.get('nics', 2))
+    network_info = build_network_info(
+        instance.id, request.get('nics', 2), request.get('static', ())
+    )
     match request['call']:
         case 'init':
             driver.init_host('sandbox')

@@ -131,3 +131,32 @@ def test_guests_outlive_a_restart_of_libvirtd(bench: Bench, clean: Traces) -> No
     bench.call('destroy', nics=2)
     assert time.monotonic() - start < 20
     assert clean() == NOTHING
+
+
+def test_a_guest_learns_its_nics_from_the_drive(bench: Bench, clean: Traces) -> None:
+    """Nobody serves DHCP to it; the MAC addresses tell it which NIC is which."""
+    bench.call('spawn', nics=3, static=[0, 1, 2])
+
+    report = read_report(bench)
+    assert [(nic.mac, nic.pci[5:], nic.address, nic.lease) for nic in report.nics] == [
+        (f'fa:16:3e:01:00:0{i}', f'00:{0x10 + i:02x}.0', f'10.{i}.0.10/24', False) for i in range(3)
+    ]
+    assert report.default_routes() == ('default via 10.0.0.1 dev eth0 metric 100',)
+    for index in range(3):
+        answer = bench.shell(f'busybox ping -c 1 -W 5 -I br10{index} 10.{index}.0.10')
+        assert '1 packets received' in answer
+
+    bench.call('destroy', nics=3, static=[0, 1, 2])
+    assert clean() == NOTHING
+
+
+def test_a_drive_that_was_asked_for(bench: Bench, clean: Traces) -> None:
+    bench.call('spawn', nics=2, config_drive=True, user_data='aGVsbG8K')
+    assert all(nic.lease for nic in read_report(bench).nics)
+
+    with Console(bench.sandbox, NAME) as console:
+        console.wait_ready()
+        assert console.run('cat /config/openstack/latest/user_data').output == 'hello\n'
+
+    bench.call('destroy', nics=2)
+    assert clean() == NOTHING

@@ -66,6 +66,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
         tmp_path,
         images,
         plugged.append,
+        dhcp_domain='novalocal',
         libvirt_host=host.Host('qemu:///system', open_connection=daemon.open),
     )
     driver.init_host('compute1')
@@ -82,6 +83,22 @@ def test_spawn_and_destroy(bench: Bench) -> None:
     bench.assert_nothing_is_left()
     bench.driver.destroy(INSTANCE, NICS)
     assert bench.driver.power_state(INSTANCE) == records.PowerState.NOSTATE
+
+
+def test_a_configuration_drive_comes_and_goes_with_the_guest(bench: Bench) -> None:
+    instance = make_instance(config_drive=True)
+    bench.driver.spawn(instance, NICS)
+    path = bench.instances / instance.uuid / 'disk.config'
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert f"<source file='{path}'/>" in bench.driver.to_xml(instance, NICS)
+    bench.driver.destroy(instance, NICS)
+    bench.assert_nothing_is_left()
+
+
+def test_no_configuration_drive_unless_it_is_needed(bench: Bench) -> None:
+    bench.driver.spawn(INSTANCE, NICS)
+    assert not (bench.instances / INSTANCE.uuid / 'disk.config').exists()
+    assert 'disk.config' not in bench.driver.to_xml(INSTANCE, NICS)
 
 
 def test_the_filters_are_there_before_the_guest_is(bench: Bench) -> None:

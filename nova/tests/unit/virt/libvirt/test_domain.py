@@ -65,6 +65,17 @@ def test_the_text_with_kvm_and_other_choices(golden: Callable[[str, str], None])
     golden('virt/domain-kvm.xml', domain.render_domain(context))
 
 
+def test_a_configuration_drive_moves_no_nic(golden: Callable[[str, str], None]) -> None:
+    without = schemas.check(domain.render_domain(build()), 'domain')
+    text = domain.render_domain(build(config_drive='/srv/a/disk.config'))
+    golden('virt/domain-config-drive.xml', text)
+    slots = [
+        [attribute(nic, 'address', 'slot') for nic in tree.iter('interface')]
+        for tree in (without, schemas.check(text, 'domain'))
+    ]
+    assert slots[0] == slots[1]
+
+
 @pytest.mark.parametrize('nics', [*COUNTS, domain.MAX_NICS])
 def test_libvirt_knows_every_element(nics: int) -> None:
     text = domain.render_domain(build(network_info=make_network_info(nics), virt_type='kvm'))
@@ -95,7 +106,7 @@ def test_all_other_devices_are_below_the_nics() -> None:
         for address in device.findall('address')
     ]
     assert slots == [4, 5]
-    assert max(slots) < domain.FIRST_NIC_SLOT
+    assert max(slots) < model.FIRST_NIC_SLOT
 
 
 def test_an_index_without_a_slot_is_refused() -> None:
