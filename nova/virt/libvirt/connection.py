@@ -26,6 +26,7 @@ from nova.network.linux import bridge
 from nova.privileged.files import read_tail
 from nova.virt import configdrive, driver
 from nova.virt.libvirt import console, disk, domain, firewall, host, imagecache, kvmprobe
+from nova.virt.libvirt import offload as offloading
 
 LOG = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class LibvirtConnection(driver.ComputeDriver):
         before each spawn, and idempotent.
     :param dhcp_domain: the DNS domain that guests are told they are in.
     :param libvirt_host: the connection to libvirt; made of the option group when not given.
-    :param offload: runs what blocks; see :class:`nova.virt.libvirt.host.Offload`.
+    :param offload: runs what blocks; see :class:`nova.virt.libvirt.offload.Offload`.
     :param read_file: reads console logs, which belong to root.
     """
 
@@ -56,7 +57,7 @@ class LibvirtConnection(driver.ComputeDriver):
         *,
         dhcp_domain: str,
         libvirt_host: host.Host | None = None,
-        offload: host.Offload = host.call_directly,
+        offload: offloading.Offload = offloading.call_directly,
         read_file: console.ReadFile = console.read_file,
     ) -> None:
         self._options = libvirt_group
@@ -203,10 +204,10 @@ class LibvirtConnection(driver.ComputeDriver):
         self._host.destroy_domain(instance.uuid, self._options.shutdown_timeout_s)
 
 
-def from_conf(conf: cfg.ConfigOpts, *, offload: host.Offload) -> LibvirtConnection:
+def from_conf(conf: cfg.ConfigOpts, *, offload: offloading.Offload) -> LibvirtConnection:
     """The driver that the options describe.
 
-    :param offload: see :class:`nova.virt.libvirt.host.Offload`.
+    :param offload: see :class:`nova.virt.libvirt.offload.Offload`.
     """
 
     def ensure_bridges(network_info: model.NetworkInfo) -> None:

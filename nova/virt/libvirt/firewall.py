@@ -24,13 +24,17 @@ import dataclasses
 import hashlib
 import re
 import time
+from typing import TYPE_CHECKING
 import uuid
 
 from oslo_log import log as logging
 
 from nova import exception
 from nova.network import model
-from nova.virt.libvirt import domain, host, xmltemplate
+from nova.virt.libvirt import domain, xmltemplate
+
+if TYPE_CHECKING:
+    from nova.virt.libvirt import host
 
 LOG = logging.getLogger(__name__)
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 import threading
 import time
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import libvirt
 from oslo_log import log as logging
 
 from nova import exception
 from nova.db import records
+from nova.virt.libvirt import offload as offloading
 
 LOG = logging.getLogger(__name__)
 
@@ -42,18 +43,6 @@ _UNDEFINE_FLAGS = (
 )
 
 
-class Offload(Protocol):
-    """Runs a blocking call so that the caller's other work goes on: ``tpool.execute`` under
-    eventlet."""
-
-    def __call__(self, function: Callable[..., T], /, *args: Any) -> T: ...
-
-
-def call_directly(function: Callable[..., T], /, *args: Any) -> T:
-    """The :class:`Offload` of a program that has nothing else to do."""
-    return function(*args)
-
-
 class Host:
     """A connection to one libvirt daemon, opened when first needed and again when it is lost.
 
@@ -66,7 +55,7 @@ class Host:
         self,
         uri: str,
         *,
-        offload: Offload = call_directly,
+        offload: offloading.Offload = offloading.call_directly,
         open_connection: Callable[[str], Any] = libvirt.open,
     ) -> None:
         self._uri = uri

@@ -22,7 +22,7 @@ from oslo_log import log as logging
 from nova import context as nova_context
 from nova import exception
 from nova.image import glance, inspection
-from nova.virt.libvirt import host
+from nova.virt.libvirt import offload as offloading
 
 LOG = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class ImageCache:
         *,
         max_image_gb: int,
         attempts: int = 1,
-        offload: host.Offload = host.call_directly,
+        offload: offloading.Offload = offloading.call_directly,
     ) -> None:
         self._folder = folder
         self._client = client

@@ -6,9 +6,10 @@ import dataclasses
 from pathlib import Path
 import time
 
-import libvirt
 from oslo_config import cfg
 import pytest
+
+libvirt = pytest.importorskip('libvirt', reason='libvirt-python is in the extra "libvirt"')
 
 from nova import exception
 from nova.conf import libvirt as libvirt_options

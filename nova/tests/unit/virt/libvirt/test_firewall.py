@@ -4,9 +4,10 @@ from collections.abc import Callable
 import dataclasses
 import time
 
-import libvirt
 from lxml import etree
 import pytest
+
+libvirt = pytest.importorskip('libvirt', reason='libvirt-python is in the extra "libvirt"')
 
 from nova import exception
 from nova.network import model

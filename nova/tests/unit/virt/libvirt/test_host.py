@@ -3,8 +3,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import libvirt
 import pytest
+
+libvirt = pytest.importorskip('libvirt', reason='libvirt-python is in the extra "libvirt"')
 
 from nova import exception
 from nova.db import records
