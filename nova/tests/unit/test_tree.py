@@ -40,7 +40,7 @@ def tree(folder: pathlib.Path = ROOT) -> Iterator[pathlib.Path]:
         if path.is_dir():
             if path.name not in SKIPPED_FOLDERS and not path.name.endswith('.egg-info'):
                 yield from tree(path)
-        else:
+        elif path.name != '.git':  # a file in a worktree
             yield path
 
 

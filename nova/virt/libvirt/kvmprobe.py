@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+import shutil
 
 from oslo_concurrency import processutils
 from oslo_log import log as logging
@@ -107,13 +108,10 @@ def launch_probe(folder: Path, *, accelerator: str = 'kvm', cpu: str = 'host') -
 def _key() -> str:
     """What the answer depends on: this boot of this kernel, and the QEMU program."""
     boot_id = Path('/proc/sys/kernel/random/boot_id').read_text().strip()
-    found = next(
-        (path for folder in os.get_exec_path() if (path := Path(folder, QEMU)).is_file()),
-        None,
-    )
+    found = shutil.which(QEMU)
     if found is None:
         return boot_id
-    status = found.stat()
+    status = os.stat(found)
     return f'{boot_id} {os.uname().release} {found} {status.st_size} {status.st_mtime_ns}'
 
 
