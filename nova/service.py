@@ -134,6 +134,9 @@ class Manager(Protocol):
 
     def init_host(self) -> None: ...
 
+    def reconcile(self) -> None:
+        """Called from time to time: bring the host and what is said of it in line."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Kind:
@@ -178,6 +181,8 @@ class RpcService(oslo_service.Service):  # type: ignore[misc]
         super().start()
         self._report()
         self.tg.add_timer(self._conf.report_interval_s, self._report)
+        interval_s = self._conf.reconcile_interval_s
+        self.tg.add_timer(interval_s, self._reconcile, initial_delay=interval_s)
         self._server = rpc.make_server(self._topic, self._conf.host, self._manager)
         if self._server is not None:
             self._server.start()
@@ -189,6 +194,13 @@ class RpcService(oslo_service.Service):  # type: ignore[misc]
         except Exception:
             # protects the timer: the next sign of life may find the database back
             LOG.exception('%s could not report', self._binary)
+
+    def _reconcile(self) -> None:
+        try:
+            self._manager.reconcile()
+        except Exception:
+            # protects the timer, as above
+            LOG.exception('%s could not reconcile its host', self._binary)
 
     def stop(self, graceful: bool = False) -> None:
         if self._server is not None:

@@ -86,6 +86,10 @@ class ComputeManager:
             elif instance.task_state in _INTERRUPTED:
                 self._abandon(context, instance)
 
+    def reconcile(self) -> None:
+        """Called from time to time."""
+        self.report_resources()
+
     def report_resources(self) -> None:
         """Store what this host has."""
         resources = self._driver.host_resources()

@@ -51,6 +51,15 @@ Seconds between two signs of life that a service writes to the database.
 """,
     ),
     cfg.IntOpt(
+        'reconcile_interval_s',
+        default=30,
+        min=1,
+        help="""
+Seconds between two looks of a service at its host. The network service then mends what is not as
+the database says, such as a DHCP server that ended; the compute service reports what the host has.
+""",
+    ),
+    cfg.IntOpt(
         'service_down_time_s',
         default=60,
         min=2,

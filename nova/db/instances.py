@@ -137,7 +137,7 @@ def instance_list(
 ) -> tuple[records.Instance, ...]:
     """The instances that fit every argument given, the newest first, from after ``marker``.
 
-    :raises InstanceNotFound: there is no instance ``marker``.
+    :raises InstanceNotFound: there is no instance ``marker``, or it is another project's.
     """
     instance = models.Instance
     query = sa.select(instance).order_by(instance.id.desc())
@@ -152,7 +152,7 @@ def instance_list(
         query = query.where(instance.vm_state.in_(vm_states))
     with session.database().reader() as db:
         if marker is not None:
-            query = query.where(instance.id < _row(db, marker).id)
+            query = query.where(instance.id < _row(db, marker, project_id).id)
         if flavorid is not None:
             field = instance.flavor[primitive.DATA]['flavorid'].as_string()
             query = query.where(field == flavorid)

@@ -96,6 +96,11 @@ class NetworkService:
         for uuid, error in self._changes.apply_all().items():
             LOG.error('network %s is not served: %s', uuid, error.message)
 
+    def reconcile(self) -> None:
+        """Called from time to time: mend what ended or was changed behind our back, such as a DHCP
+        server that was killed."""
+        self.init_host()
+
     # --- called by RPC
 
     def allocate_for_instance(

@@ -45,6 +45,9 @@ class SchedulerManager:
     def init_host(self) -> None:
         """Nothing is kept, so there is nothing to restore."""
 
+    def reconcile(self) -> None:
+        """Nothing of a host is the scheduler's."""
+
     def schedule_instance(
         self, context: nova_context.RequestContext, *, instance_uuid: str
     ) -> None:

@@ -65,6 +65,8 @@ def test_lists_are_newest_first_and_paged() -> None:
     assert page == (made[2], made[1])
     with pytest.raises(exception.InstanceNotFound):
         db.instance_list(marker=stores.new_uuid())
+    with pytest.raises(exception.InstanceNotFound):
+        db.instance_list(project_id='project-1', marker=extra.uuid)
 
 
 def test_an_update_is_a_compare_and_swap() -> None:

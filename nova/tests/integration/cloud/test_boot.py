@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import signal
 
 import netaddr
 import pytest
 
 from lab import clients, guest_report, libvirtd
+from lab.guest_console import Console
+from lab.sandbox import wait_until
 from nova.tests.integration.cloud import clouds
 
 
@@ -122,3 +125,25 @@ def test_several_at_once(cloud: clouds.Cloud) -> None:
 def test_a_delete_during_the_build(cloud: clouds.Cloud) -> None:
     with cloud.unchanged():
         cloud.create(['net-a', 'net-b']).delete()
+
+
+def test_a_killed_dhcp_server_comes_back_with_its_leases(cloud: clouds.Cloud) -> None:
+    """The guest asks again and keeps its address."""
+    uuid = cloud.networks['net-a']['uuid']
+    pid_file = f'/run/nova/networks/{uuid}/dnsmasq.pid'
+    with cloud.booted(['net-a']) as server:
+        (nic,) = server.report().nics
+        first = int(cloud.sandbox.read_file(pid_file))
+        cloud.sandbox.kill(first, signal.SIGKILL)
+        back = wait_until(lambda: is_other(cloud, pid_file, first), 60, 0.5)
+        assert back, cloud.log()
+        with Console(cloud.sandbox, server.domain) as console:
+            console.wait_ready()
+            # -q: end with the lease; -n: or without one
+            answer = console.run(f'udhcpc -i {nic.name} -n -q -t 5 -T 1 -s /bin/true', 30)
+        assert answer.code == 0, answer.output
+        assert str(nic.address).partition('/')[0] in answer.output
+
+
+def is_other(cloud: clouds.Cloud, pid_file: str, pid: int) -> bool:
+    return int(cloud.sandbox.read_file(pid_file)) != pid
