@@ -15,6 +15,7 @@ from nova import exception, liveness, service
 from nova.db import api as db
 from nova.db import migration, session
 from nova.network import api as network_api
+from nova.network import picture
 
 #: What a new database holds; sizes are those that users of OpenStack know by these names.
 _FLAVORS = (
@@ -94,6 +95,16 @@ def network_show(conf: Any, arguments: argparse.Namespace) -> None:
 
 def network_delete(conf: Any, arguments: argparse.Namespace) -> None:
     _networks(conf).delete_network(arguments.network)
+
+
+def network_topology(conf: Any, arguments: argparse.Namespace) -> None:
+    servers = {i.uuid: (i.display_name, i.host) for i in db.instance_list()}
+    render = {
+        'text': picture.render_text,
+        'dot': picture.render_dot,
+        'svg': picture.render_svg,
+    }[arguments.format]
+    print(render(_networks(conf).topology(servers)), end='')
 
 
 def _networks(conf: Any) -> network_api.API:
@@ -202,6 +213,8 @@ def _add_network(noun: argparse.ArgumentParser) -> None:
     _verb(verbs, 'list', network_list, 'list all networks')
     show = _verb(verbs, 'show', network_show, 'show a network')
     show.add_argument('network', metavar='UUID')
+    topology = _verb(verbs, 'topology', network_topology, 'draw hosts, networks and instances')
+    topology.add_argument('--format', choices=('text', 'dot', 'svg'), default='text')
     delete = _verb(verbs, 'delete', network_delete, 'delete a network that nothing is on')
     delete.add_argument('network', metavar='UUID')
 

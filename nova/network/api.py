@@ -3,14 +3,14 @@ database and calls no service."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import uuid as uuids
 
 from nova import context as nova_context
 from nova import exception
 from nova.db import api as db
 from nova.db import records
-from nova.network import addressing, info, model
+from nova.network import addressing, info, model, picture
 from nova.network.addressing import NetworkSpec
 
 __all__ = ['API', 'NetworkSpec']
@@ -59,6 +59,20 @@ class API:
         :raises NetworkInUse:
         """
         db.network_delete(uuid)
+
+    def topology(self, servers: Mapping[str, tuple[str, str | None]]) -> picture.Picture:
+        """All networks, and these instances on them.
+
+        :param servers: name and host of each instance, by its uuid.
+        """
+        infos = self.network_infos(list(servers))
+        return picture.build_picture(
+            [info.build_network(network) for network in db.network_list()],
+            [
+                picture.Server(name=name, host=host, network_info=infos[uuid])
+                for uuid, (name, host) in servers.items()
+            ],
+        )
 
     # --- NICs
 
