@@ -60,6 +60,30 @@ Which interface of this host leads to which physical network: ``physnet1:eth1,ph
 network names its physical network; each host maps it to an interface of its own.
 """,
     ),
+    cfg.StrOpt(
+        'egress_interface',
+        help="""
+The interface of this host by which guests reach the world. IPv4 traffic of theirs that leaves by it
+gets its address; what leaves by another interface keeps the guest's. Not set: it always does, and
+whoever is outside must have routes to the networks.
+""",
+    ),
+    cfg.DictOpt(
+        'network_egress',
+        default={},
+        help="""
+The egress interface of single networks, by their uuid or label: ``red:eth1,blue:eth2``. An empty
+one (``red:``) keeps the addresses of that network's guests.
+""",
+    ),
+    cfg.ListOpt(
+        'forward_between',
+        default=[],
+        help="""
+Pairs of networks, by uuid or label, that this host forwards between: ``red:blue,red:green``. It
+forwards between no others: networks are apart even if one host is the gateway of both.
+""",
+    ),
 ]
 
 GROUP = 'network'

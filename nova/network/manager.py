@@ -20,11 +20,14 @@ from nova import context as nova_context
 from nova import exception
 from nova.db import api as db
 from nova.db import records
-from nova.network import addressing, info, model, rpcapi, topology
+from nova.network import addressing, info, model, reach, rpcapi, topology
 from nova.network.linux import host as linux_host
+from nova.network.linux import nat
 
 LOG = log.getLogger(__name__)
 
+#: Makes a host's forwarding true (:meth:`nova.network.linux.nat.Forwarding.apply`).
+ApplyReach = Callable[[reach.Reach], None]
 #: Makes a host's networks true: ``(state, uuids looked at or None for all)`` to what failed, by
 #: uuid (:meth:`nova.network.linux.host.HostNetworks.apply`).
 Apply = Callable[
@@ -70,6 +73,8 @@ class NetworkService:
     """What is called by RPC on the topic ``network``.
 
     :param apply: makes this host's networks true.
+    :param apply_reach: makes its forwarding between them true.
+    :param reach_options: what the operator allows.
     :param mac_attempts: how often MAC addresses are drawn for one instance.
     :param quarantine_s: seconds that a freed address is kept from others.
     :param random_source: where MAC addresses and the uuids of NICs come from.
@@ -80,6 +85,8 @@ class NetworkService:
         *,
         options: topology.HostOptions,
         apply: Apply,
+        apply_reach: ApplyReach,
+        reach_options: reach.Options,
         mac_attempts: int,
         quarantine_s: int,
         random_source: random.Random | None = None,
@@ -89,7 +96,10 @@ class NetworkService:
         self._quarantine_s = quarantine_s
         self._random = random_source or random.SystemRandom()
         self._other_hosts = rpcapi.NetworkAPI()
-        self._changes = _Changes(apply, self._plan)
+        self._apply_networks = apply
+        self._apply_reach = apply_reach
+        self._reach_options = reach_options
+        self._changes = _Changes(self._apply, self._plan)
 
     def init_host(self) -> None:
         """Make this host's networks what the database says, without disturbing what is right."""
@@ -206,13 +216,24 @@ class NetworkService:
             else:
                 self._other_hosts.setup_networks_on_host(context, host=host, network_uuids=uuids)
 
+    def _apply(
+        self, state: topology.HostState, within: Collection[str] | None
+    ) -> dict[str, exception.NetworkSetupFailed]:
+        """The networks are kept apart before the first of them has a gateway."""
+        try:
+            self._apply_reach(reach.plan_reach(self._served(), self._reach_options))
+        except exception.NovaException as exc:
+            failed = exception.NetworkSetupFailed(network='forwarding', reason=exc.message)
+            uuids = [network.uuid for network in state.networks] if within is None else within
+            return dict.fromkeys(uuids, failed)
+        return self._apply_networks(state, within)
+
+    def _served(self) -> list[records.Network]:
+        return [network for network in db.network_list() if network.host == self._options.host]
+
     def _plan(self, uuids: Collection[str] | None) -> topology.HostState:
         """What this host needs, of these networks or of all."""
-        mine = [
-            network
-            for network in db.network_list()
-            if network.host == self._options.host and (uuids is None or network.uuid in uuids)
-        ]
+        mine = [n for n in self._served() if uuids is None or n.uuid in uuids]
         vifs = db.vifs_of_networks([network.uuid for network in mine])
         states = [manager.plan_host(mine, vifs, self._options) for manager in MANAGERS]
         return topology.HostState(
@@ -279,6 +300,12 @@ def from_conf(conf: Any) -> NetworkService:
     return NetworkService(
         options=options,
         apply=linux_host.HostNetworks(conf.run_path).apply,
+        apply_reach=nat.Forwarding().apply,
+        reach_options=reach.Options(
+            default_egress=group.egress_interface,
+            egress=dict(group.network_egress),
+            forward_between=tuple(reach.parse_pair(pair) for pair in group.forward_between),
+        ),
         mac_attempts=group.create_unique_mac_attempts,
         quarantine_s=group.fixed_ip_quarantine_s,
     )

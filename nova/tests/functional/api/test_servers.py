@@ -28,8 +28,8 @@ from nova.db import records
 from nova.image import glance
 from nova.network import api as network_api
 from nova.network import manager as network_manager
+from nova.network import reach, topology
 from nova.network import rpcapi as network_rpcapi
-from nova.network import topology
 from nova.scheduler import manager as scheduler_manager
 from nova.scheduler import placing
 from nova.scheduler import rpcapi as scheduler_rpcapi
@@ -159,6 +159,8 @@ def cloud(local_services: rpc.Local) -> Cloud:
             physical_networks={},
         ),
         apply=applied,
+        apply_reach=lambda _reach: None,
+        reach_options=reach.Options(),
         mac_attempts=5,
         quarantine_s=0,
         random_source=random.Random(1),

@@ -15,7 +15,7 @@ from nova import exception, rpc
 from nova.db import api as db
 from nova.db import records, session
 from nova.network import api as network_api
-from nova.network import info, manager, model, rpcapi, topology
+from nova.network import info, manager, model, reach, rpcapi, topology
 from nova.tests import stores
 
 CONTEXT = nova_context.service_context()
@@ -30,6 +30,13 @@ class Recorder:
         self.calls = 0
         self.broken: set[str] = set()
         self.gate: threading.Event | None = None
+        self.reach = reach.Reach()
+        self.reach_broken = False
+
+    def apply_reach(self, wanted: reach.Reach) -> None:
+        if self.reach_broken:
+            raise exception.NetworkSetupFailed(network='forwarding', reason='broken')
+        self.reach = wanted
 
     def apply(
         self, state: topology.HostState, within: Collection[str] | None
@@ -69,6 +76,8 @@ class Cloud:
         self.services[host] = manager.NetworkService(
             options=options,
             apply=self.hosts[host].apply,
+            apply_reach=self.hosts[host].apply_reach,
+            reach_options=reach.Options(),
             mac_attempts=3,
             quarantine_s=0,
             random_source=random.Random(seed),
@@ -321,3 +330,22 @@ def test_who_waits_is_served_together(cloud: Cloud, flavor: records.Flavor) -> N
     # the first, the others, and what the failed ones gave back
     assert host.calls <= 2 + 4 + 1
     assert len(host.served()['net-0']) == 4
+
+
+def test_networks_are_kept_apart_before_a_gateway_is_there(
+    cloud: Cloud, flavor: records.Flavor
+) -> None:
+    """What cannot be kept apart is not made, and the instance holds nothing."""
+    network, instance = make_network(1), stores.store_instance(flavor)
+    host = cloud.hosts['one']
+    host.reach_broken = True
+
+    with pytest.raises(exception.NetworkSetupFailed, match='forwarding'):
+        allocate(cloud.services['one'], instance, network)
+    assert host.networks == {}
+    assert db.vifs_of_instances([instance.uuid])[instance.uuid] == ()
+
+    host.reach_broken = False
+    allocate(cloud.services['one'], instance, network)
+    assert host.reach.bridges == (network.bridge,)
+    assert cloud.hosts['two'].reach == reach.Reach()

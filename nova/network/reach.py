@@ -1,0 +1,127 @@
+"""What guests may reach beyond their network, and from where they are reached; pure.
+
+A host that is the gateway of two networks is a router between them for anybody who asks it to be.
+So what comes in from one of our bridges and would leave by another is dropped, unless the operator
+allowed it. Towards the world a guest keeps its own address, unless its network has an egress
+interface: what leaves there has the address of that interface.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+
+import netaddr
+
+from nova.db import records
+from nova.network import names
+
+#: Family and name.
+TABLE = 'inet nova-nat'
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the operator chose for this host. Networks are named by uuid or label.
+
+    ``egress`` maps a network to an interface of the host, ``default_egress`` is for the others
+    (None: their addresses are not translated). ``forward_between`` are pairs of networks that may
+    reach each other.
+    """
+
+    default_egress: str | None = None
+    egress: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    forward_between: tuple[tuple[str, str], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Egress:
+    """Guests with an address of ``cidr`` leave by ``interface`` under its address."""
+
+    cidr: str
+    interface: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """``allowed`` are pairs (in, out) of bridges between which is forwarded."""
+
+    bridges: tuple[str, ...] = ()
+    allowed: tuple[tuple[str, str], ...] = ()
+    egresses: tuple[Egress, ...] = ()
+
+
+def plan_reach(networks: Sequence[records.Network], options: Options) -> Reach:
+    """For the networks of one host, whether or not they have NICs at the moment.
+
+    :raises InvalidName: an interface of the options has a name that none can have.
+    """
+    bridges = dict.fromkeys(network.bridge for network in networks)
+    by_name = {name: n.bridge for n in networks for name in (n.label, n.uuid)}
+    pairs = [(bridge, bridge) for bridge in bridges]
+    for one, other in options.forward_between:
+        if one in by_name and other in by_name:
+            pairs += [(by_name[one], by_name[other]), (by_name[other], by_name[one])]
+    return Reach(
+        bridges=tuple(sorted(bridges)),
+        allowed=tuple(sorted(set(pairs))),
+        egresses=tuple(_egresses(networks, options)),
+    )
+
+
+def _egresses(networks: Sequence[records.Network], options: Options) -> Iterable[Egress]:
+    for network in sorted(networks, key=lambda network: network.id):
+        interface = options.egress.get(
+            network.uuid, options.egress.get(network.label, options.default_egress)
+        )
+        if interface and network.cidr and network.gateway:
+            cidr = netaddr.IPNetwork(network.cidr).cidr
+            yield Egress(cidr=str(cidr), interface=names.parse_device(interface, 'egress'))
+
+
+def render_table(reach: Reach) -> tuple[str, ...]:
+    """The commands (man 8 nft) that replace our table, as one transaction; without networks,
+    those that remove it.
+
+    Its chain of filters is not the host's only one: to be let through here is not to be let
+    through everywhere.
+    """
+    remove = (f'add table {TABLE}', f'delete table {TABLE}')
+    if not reach.bridges:
+        return remove
+    return (
+        *remove,
+        f'add table {TABLE}',
+        _set('bridges', 'ifname', [f'"{name}"' for name in reach.bridges]),
+        _set('allowed', 'ifname . ifname', [f'"{a}" . "{b}"' for a, b in reach.allowed]),
+        _chain('forward', 'filter', 'forward', -10),
+        _rule('forward', 'iifname . oifname @allowed accept'),
+        _rule('forward', 'iifname @bridges oifname @bridges drop'),
+        _chain('postrouting', 'nat', 'postrouting', 100),
+        *(
+            _rule('postrouting', f'ip saddr {egress.cidr} oifname "{egress.interface}" masquerade')
+            for egress in reach.egresses
+        ),
+    )
+
+
+def _set(name: str, kind: str, elements: Iterable[str]) -> str:
+    return f'add set {TABLE} {name} {{ type {kind}; elements = {{ {", ".join(elements)} }}; }}'
+
+
+def _chain(name: str, kind: str, hook: str, priority: int) -> str:
+    hooked = f'type {kind} hook {hook} priority {priority}; policy accept;'
+    return f'add chain {TABLE} {name} {{ {hooked} }}'
+
+
+def _rule(chain: str, rule: str) -> str:
+    return f'add rule {TABLE} {chain} {rule}'
+
+
+def parse_pair(text: str) -> tuple[str, str]:
+    """``one:other``, of the option ``forward_between``.
+
+    :raises InvalidName:
+    """
+    one, _, other = text.partition(':')
+    return names.parse_label(one, 'forward_between'), names.parse_label(other, 'forward_between')
