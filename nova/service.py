@@ -32,6 +32,7 @@ from nova.image import glance
 from nova.network import api as network_api
 from nova.network import manager as network_manager
 from nova.network import rpcapi as network_rpcapi
+from nova.network import security_groups
 from nova.scheduler import manager as scheduler_manager
 from nova.scheduler import placing
 from nova.scheduler import rpcapi as scheduler_rpcapi
@@ -78,6 +79,14 @@ def build_network_api(conf: Any) -> network_api.API:
     return network_api.API(max_nics_per_server=conf.api.max_nics_per_server)
 
 
+def build_group_api(conf: Any) -> security_groups.API:
+    return security_groups.API(
+        max_groups=conf.quota.security_groups,
+        max_rules=conf.quota.security_group_rules,
+        refresh=compute_rpcapi.ComputeAPI().refresh_security_groups,
+    )
+
+
 def build_compute_api(conf: Any) -> compute_api.API:
     return compute_api.API(
         images=glance.from_conf(conf),
@@ -91,7 +100,9 @@ def build_compute_api(conf: Any) -> compute_api.API:
 
 def build_api_application(conf: Any) -> Any:
     """The Compute API as a WSGI application."""
-    return api_app.build_application(build_compute_api(conf), build_network_api(conf), conf)
+    return api_app.build_application(
+        build_compute_api(conf), build_network_api(conf), build_group_api(conf), conf
+    )
 
 
 def build_driver(conf: Any) -> virt_driver.ComputeDriver:
@@ -110,6 +121,7 @@ def build_compute_manager(conf: Any) -> compute_manager.ComputeManager:
         driver=build_driver(conf),
         network=network_rpcapi.NetworkAPI(),
         network_reads=build_network_api(conf),
+        groups=build_group_api(conf),
         console_log_max_bytes=conf.compute.console_log_max_bytes,
         reserved_host_memory_mb=conf.compute.reserved_host_memory_mb,
     )

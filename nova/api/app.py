@@ -21,6 +21,7 @@ LOG = log.getLogger(__name__)
 def build_application(
     compute_api: ports.ComputeApi,
     network_api: ports.NetworkApi,
+    group_api: ports.SecurityGroupApi,
     conf: cfg.ConfigOpts,
     *,
     policy: api_policy.Policy | None = None,
@@ -35,6 +36,7 @@ def build_application(
     dispatcher = dispatch.Dispatcher(
         compute_api,
         network_api,
+        group_api,
         policy or api_policy.Policy(conf),
         max_limit=conf.api.max_limit,
     )

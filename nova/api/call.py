@@ -28,6 +28,7 @@ class Call:
     can: Callable[[str], bool]
     compute: ports.ComputeApi
     network: ports.NetworkApi
+    groups: ports.SecurityGroupApi
     max_limit: int
 
     @property

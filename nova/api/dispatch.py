@@ -41,12 +41,14 @@ class Dispatcher:
         self,
         compute: ports.ComputeApi,
         network: ports.NetworkApi,
+        groups: ports.SecurityGroupApi,
         policy: api_policy.Policy,
         *,
         max_limit: int,
     ) -> None:
         self._compute = compute
         self._network = network
+        self._groups = groups
         self._policy = policy
         self._max_limit = max_limit
 
@@ -111,6 +113,7 @@ class Dispatcher:
             can=lambda rule: self._policy.can(context, rule),
             compute=self._compute,
             network=self._network,
+            groups=self._groups,
             max_limit=self._max_limit,
         )
 

@@ -1,11 +1,12 @@
-"""What the HTTP layer calls: the two objects that :func:`nova.api.app.build_application` is given.
+"""What the HTTP layer calls: the objects that :func:`nova.api.app.build_application` is given.
 
-``nova.compute.api.API`` and ``nova.network.api.API`` are these; tests may hand in others.
+``nova.compute.api.API``, ``nova.network.api.API`` and ``nova.network.security_groups.API`` are
+these; tests may hand in others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from nova import context as nova_context
@@ -30,6 +31,7 @@ class ComputeApi(Protocol):
         user_data: str | None = ...,
         config_drive: bool = ...,
         availability_zone: str | None = ...,
+        security_groups: tuple[str, ...] = ...,
     ) -> list[records.Instance]: ...
 
     def get(self, context: Context, instance_uuid: str, /) -> records.Instance: ...
@@ -87,3 +89,47 @@ class NetworkApi(Protocol):
     def get_network(self, context: Context, network_uuid: str, /) -> records.Network: ...
 
     def network_infos(self, instance_uuids: Sequence[str], /) -> dict[str, model.NetworkInfo]: ...
+
+
+class SecurityGroupApi(Protocol):
+    def list_groups(
+        self, context: Context, *, all_projects: bool = ...
+    ) -> Sequence[records.SecurityGroup]: ...
+
+    def get_group(self, context: Context, uuid: str, /) -> records.SecurityGroup: ...
+
+    def create_group(
+        self, context: Context, *, name: str, description: str
+    ) -> records.SecurityGroup: ...
+
+    def update_group(
+        self, context: Context, uuid: str, /, *, name: str, description: str
+    ) -> records.SecurityGroup: ...
+
+    def delete_group(self, context: Context, uuid: str, /) -> None: ...
+
+    def create_rule(
+        self,
+        context: Context,
+        group_uuid: str,
+        /,
+        *,
+        direction: str,
+        protocol: str | int | None,
+        from_port: int | None,
+        to_port: int | None,
+        cidr: str | None,
+        remote_group_uuid: str | None,
+    ) -> records.SecurityGroupRule: ...
+
+    def delete_rule(self, context: Context, uuid: str, /) -> None: ...
+
+    def add_to_server(
+        self, context: Context, instance: records.Instance, vif_uuids: Sequence[str], name: str, /
+    ) -> None: ...
+
+    def remove_from_server(
+        self, context: Context, instance: records.Instance, vif_uuids: Sequence[str], name: str, /
+    ) -> None: ...
+
+    def groups_of(self, uuids: Iterable[str], /) -> Mapping[str, records.SecurityGroup]: ...

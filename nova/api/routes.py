@@ -17,6 +17,7 @@ from nova.api.handlers import (
     hosts,
     interfaces,
     networks,
+    security_groups,
     server_actions,
     servers,
 )
@@ -26,10 +27,12 @@ from nova.api.policies import flavors as flavor_rules
 from nova.api.policies import hypervisors as hypervisor_rules
 from nova.api.policies import interfaces as interface_rules
 from nova.api.policies import networks as network_rules
+from nova.api.policies import security_groups as group_rules
 from nova.api.policies import servers as server_rules
 from nova.api.policies import services as service_rules
 from nova.api.schemas import flavors as flavor_schemas
 from nova.api.schemas import hosts as host_schemas
+from nova.api.schemas import security_groups as group_schemas
 from nova.api.schemas import servers as server_schemas
 
 BodySchema = Callable[[microversion.Version], validation.Schema]
@@ -56,6 +59,18 @@ SERVER_ACTIONS: Mapping[str, Operation] = {
         handler=server_actions.get_console_output,
         rule=server_rules.CONSOLE_OUTPUT,
         body=server_schemas.console_output,
+    ),
+    'addSecurityGroup': Operation(
+        handler=security_groups.add_to_server,
+        rule=group_rules.SERVER_ADD,
+        body=group_schemas.add,
+        status=202,
+    ),
+    'removeSecurityGroup': Operation(
+        handler=security_groups.remove_from_server,
+        rule=group_rules.SERVER_REMOVE,
+        body=group_schemas.remove,
+        status=202,
     ),
 }
 
@@ -94,6 +109,9 @@ ROUTES: Mapping[str, Mapping[str, Operation | Mapping[str, Operation]]] = {
     '/servers/{server_id}/os-interface/{port_id}': {
         'GET': Operation(handler=interfaces.show, rule=interface_rules.SHOW),
     },
+    '/servers/{server_id}/os-security-groups': {
+        'GET': Operation(handler=security_groups.index_of_server, rule=group_rules.SERVER_LIST),
+    },
     '/flavors': {
         'GET': Operation(handler=flavors.index, rule=flavor_rules.INDEX, query=flavor_schemas.LIST),
         'POST': Operation(
@@ -126,6 +144,33 @@ ROUTES: Mapping[str, Mapping[str, Operation | Mapping[str, Operation]]] = {
     },
     '/os-tenant-networks/{network_id}': {
         'GET': Operation(handler=networks.show_tenant, rule=network_rules.TENANT_SHOW),
+    },
+    '/os-security-groups': {
+        'GET': Operation(
+            handler=security_groups.index, rule=group_rules.LIST, query=group_schemas.LIST
+        ),
+        'POST': Operation(
+            handler=security_groups.create, rule=group_rules.CREATE, body=group_schemas.group
+        ),
+    },
+    '/os-security-groups/{security_group_id}': {
+        'GET': Operation(handler=security_groups.show, rule=group_rules.SHOW),
+        'PUT': Operation(
+            handler=security_groups.update, rule=group_rules.UPDATE, body=group_schemas.group
+        ),
+        'DELETE': Operation(handler=security_groups.delete, rule=group_rules.DELETE, status=202),
+    },
+    '/os-security-group-rules': {
+        'POST': Operation(
+            handler=security_groups.create_rule,
+            rule=group_rules.RULE_CREATE,
+            body=group_schemas.rule,
+        ),
+    },
+    '/os-security-group-rules/{rule_id}': {
+        'DELETE': Operation(
+            handler=security_groups.delete_rule, rule=group_rules.RULE_DELETE, status=202
+        ),
     },
     '/os-services': {
         'GET': Operation(

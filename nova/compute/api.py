@@ -31,6 +31,7 @@ class Networks(Protocol):
         self,
         context: nova_context.RequestContext,
         requested: tuple[records.RequestedNetwork, ...],
+        security_groups_asked: tuple[str, ...],
     ) -> tuple[records.RequestedNetwork, ...]: ...
 
 
@@ -93,21 +94,26 @@ class API:
         user_data: str | None = None,
         config_drive: bool = False,
         availability_zone: str | None = None,
+        security_groups: tuple[str, ...] = (),
     ) -> list[records.Instance]:
         """Store ``max_count`` instances and send them to the scheduler.
 
         Everything that can be known to be wrong is refused before the first one is stored.
+
+        :param security_groups: the names of those that each NIC is to be in for which
+            ``requested_networks`` names none; none means ``default``.
 
         :returns: the instances, in BUILD.
         :raises FlavorNotFound:
         :raises ImageNotFound:
         :raises ImageUnacceptable: the image is not active, or needs a larger flavor.
         :raises NetworkNotFound:
+        :raises SecurityGroupNotFound: ``kwargs['group_id']`` is the name.
         :raises InvalidInput: with the field that is wrong.
         """
         flavor = self.flavor_get(context, flavor_ref)
         _check_image(self._images.show(context, image_ref), flavor)
-        networks = self._networks.validate_requested(context, requested_networks)
+        networks = self._networks.validate_requested(context, requested_networks, security_groups)
         _check_counts(min_count, max_count, networks)
         reservation_id = f'r-{uuid.uuid4().hex[:8]}'
         instances = []

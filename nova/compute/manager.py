@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import contextlib
 import traceback
 from typing import Protocol
@@ -13,10 +14,12 @@ from nova import context as nova_context
 from nova import exception, liveness
 from nova.db import api as db
 from nova.db import records
-from nova.network import model
+from nova.network import model, security_groups
 from nova.virt import driver as virt_driver
 
 LOG = log.getLogger(__name__)
+
+_GROUPS_LOCK = 'security-groups'
 
 _INTERRUPTED = (records.TaskState.NETWORKING, records.TaskState.SPAWNING)
 
@@ -45,6 +48,18 @@ class NetworkReads(Protocol):
     def network_infos(self, instance_uuids: list[str]) -> dict[str, model.NetworkInfo]: ...
 
 
+class Groups(Protocol):
+    """What is known of security groups, and who else has to hear of a change."""
+
+    def announce(
+        self,
+        context: nova_context.RequestContext,
+        group_uuids: Iterable[str],
+        *,
+        but: str | None = ...,
+    ) -> None: ...
+
+
 class ComputeManager:
     """One host's instances.
 
@@ -63,6 +78,7 @@ class ComputeManager:
         driver: virt_driver.ComputeDriver,
         network: NetworkRpc,
         network_reads: NetworkReads,
+        groups: Groups,
         console_log_max_bytes: int,
         reserved_host_memory_mb: int,
     ) -> None:
@@ -70,6 +86,7 @@ class ComputeManager:
         self._driver = driver
         self._network = network
         self._network_reads = network_reads
+        self._groups = groups
         self._console_log_max_bytes = console_log_max_bytes
         self._reserved_host_memory_mb = reserved_host_memory_mb
 
@@ -85,10 +102,13 @@ class ComputeManager:
                 self.terminate_instance(context, instance_uuid=instance.uuid)
             elif instance.task_state in _INTERRUPTED:
                 self._abandon(context, instance)
+        self.refresh_security_groups(context, group_uuids=())
 
     def reconcile(self) -> None:
         """Called from time to time."""
         self.report_resources()
+        # a message about a group may have been lost
+        self.refresh_security_groups(nova_context.service_context(), group_uuids=())
 
     def report_resources(self) -> None:
         """Store what this host has."""
@@ -158,6 +178,9 @@ class ComputeManager:
             )
             undo.callback(self._driver.destroy, instance, network_info)
             self._driver.spawn(instance, network_info)
+            joined = security_groups.groups_of_vifs(network_info)
+            self.refresh_security_groups(context, group_uuids=joined)
+            self._groups.announce(context, joined, but=self._host)
             db.instance_update(
                 instance_uuid,
                 expected_task_state=state.SPAWNING,
@@ -188,8 +211,10 @@ class ComputeManager:
             try:
                 instance = db.instance_get(instance_uuid)
                 self._driver.destroy(instance, self._network_info(instance_uuid))
+                left = security_groups.groups_of_vifs(self._network_info(instance_uuid))
                 self._network.deallocate_for_instance(context, instance_uuid=instance_uuid)
                 db.instance_destroy(instance_uuid)
+                self._groups.announce(context, left)
             except exception.InstanceNotFound:
                 LOG.info('%s is gone already', instance_uuid)
             except exception.NovaException as exc:
@@ -204,6 +229,25 @@ class ComputeManager:
             message=_visible_text(exc),
             details=traceback.format_exc(),
         )
+
+    def refresh_security_groups(
+        self, context: nova_context.RequestContext, *, group_uuids: tuple[str, ...]
+    ) -> None:
+        """Have this host's NICs follow their groups as they are in the database now, and store what
+        is in force on each. The database is read, not the message: one that comes late or twice
+        does no harm."""
+        with lockutils.lock(_GROUPS_LOCK):
+            names = {i.uuid: i.name for i in db.instance_list(host=self._host)}
+            infos = self._network_reads.network_infos(list(names))
+            vifs = [vif for info in infos.values() for vif in info]
+            state = db.security_groups_state(security_groups.groups_of_vifs(vifs))
+            guests = {names[uuid]: info for uuid, info in infos.items() if len(info)}
+            ruleset = security_groups.build_ruleset(state)
+            applied = self._driver.apply_security_groups(guests, ruleset)
+            db.vifs_set_firewall_revision(
+                {v.id: state.revision_of(v.security_groups) for v in vifs if v.id in applied}
+            )
+        LOG.debug('security groups %s: %d NIC(s) follow', group_uuids, len(applied))
 
     def get_console_output(
         self, context: nova_context.RequestContext, *, instance_uuid: str

@@ -24,6 +24,16 @@ class ComputeAPI:
         """Take the instance off ``host`` and remove it; returns at once."""
         self._client.cast(context, 'terminate_instance', host=host, instance_uuid=instance_uuid)
 
+    def refresh_security_groups(
+        self,
+        context: nova_context.RequestContext,
+        *,
+        host: str,
+        group_uuids: tuple[str, ...],
+    ) -> None:
+        """Have ``host`` bring the rules of its NICs in line with these groups; returns at once."""
+        self._client.cast(context, 'refresh_security_groups', host=host, group_uuids=group_uuids)
+
     def get_console_output(
         self, context: nova_context.RequestContext, *, host: str, instance_uuid: str
     ) -> str:

@@ -4,13 +4,14 @@ database and calls no service."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+import dataclasses
 import uuid as uuids
 
 from nova import context as nova_context
 from nova import exception
 from nova.db import api as db
 from nova.db import records
-from nova.network import addressing, info, model, picture
+from nova.network import addressing, info, model, picture, security_groups
 from nova.network.addressing import NetworkSpec
 
 __all__ = ['API', 'NetworkSpec']
@@ -80,14 +81,19 @@ class API:
         self,
         context: nova_context.RequestContext,
         requested: Sequence[records.RequestedNetwork],
+        security_groups_asked: Sequence[str] = (),
     ) -> tuple[records.RequestedNetwork, ...]:
         """The networks of a new instance, in NIC order and with canonical addresses. Who asks for
         none gets the project's own networks or, when it has none, those of no project, in the
         order in which they were made.
 
+        :param requested: their ``security_groups`` may be names, and come back as uuids.
+        :param security_groups_asked: the names of the groups of each NIC for which none are named;
+            none of these either, ``default``.
         :raises InvalidInput: there are too many.
         :raises NetworkNotFound: one does not exist, or is another project's.
         :raises FixedIpInvalid: an address asked for cannot be given.
+        :raises SecurityGroupNotFound: the project has none of this name.
         """
         project_id = context.project_id
         usable = {network.uuid: network for network in db.network_list(project_id or '')}
@@ -98,7 +104,19 @@ class API:
         if len(requested) > self._max_nics:
             reason = f'a server can have {self._max_nics} network interfaces, not {len(requested)}'
             raise exception.InvalidInput(field='networks', reason=reason)
-        return tuple(_checked(request, usable) for request in requested)
+        groups = security_groups.resolve_names(project_id or '', security_groups_asked)
+        checked = [_checked(request, usable) for request in requested]
+        return tuple(
+            dataclasses.replace(
+                request,
+                security_groups=security_groups.resolve_names(
+                    project_id or '', request.security_groups
+                )
+                if request.security_groups
+                else groups,
+            )
+            for request in checked
+        )
 
     def network_infos(self, instance_uuids: Sequence[str]) -> dict[str, model.NetworkInfo]:
         """The NICs of each instance; every uuid asked for is a key."""
@@ -116,4 +134,4 @@ def _checked(
     fixed_ip = request.fixed_ip
     if fixed_ip is not None:
         fixed_ip = addressing.parse_fixed_ip(fixed_ip, network)
-    return records.RequestedNetwork(network_uuid=network.uuid, fixed_ip=fixed_ip, tag=request.tag)
+    return dataclasses.replace(request, fixed_ip=fixed_ip)

@@ -47,6 +47,7 @@ def build_network_info(
                 addresses=vif.addresses,
                 default_route=vif.default_route,
                 tag=vif.tag,
+                security_groups=vif.security_groups,
             )
             for vif in sorted(vifs, key=lambda vif: vif.index)
         )

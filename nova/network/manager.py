@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import contextlib
+import dataclasses
 import random
 import threading
 from typing import Any, ClassVar
@@ -131,6 +132,7 @@ class NetworkService:
         :raises FixedIpInUse:
         :raises FixedIpInvalid:
         :raises MacInUse: no free MAC address was drawn.
+        :raises SecurityGroupNotFound: a group asked for has been deleted since.
         :raises NetworkSetupFailed: a network could not be made on its host.
         :raises ServiceUnavailable: the host of a network does not answer.
         """
@@ -184,8 +186,13 @@ class NetworkService:
         requested: Sequence[records.RequestedNetwork],
     ) -> None:
         usable = {network.uuid: network for network in db.network_list(project_id)}
+        default = (db.security_group_default(project_id).uuid,)
+        grouped = [
+            dataclasses.replace(request, security_groups=request.security_groups or default)
+            for request in requested
+        ]
         for attempt in range(1, self._mac_attempts + 1):
-            wanted = addressing.plan_nics(requested, usable, self._random)
+            wanted = addressing.plan_nics(grouped, usable, self._random)
             try:
                 db.vifs_allocate(instance_uuid, wanted, self._quarantine_s)
                 return

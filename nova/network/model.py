@@ -115,7 +115,7 @@ class VIF:
     ``id`` is a UUID, the key of everything that belongs to this NIC. ``index`` is its place in
     the guest, from 0, kept for life and never given to another NIC while the instance lives.
     ``addresses`` are the fixed IPs of all families, the first of each family being the one that
-    DHCP hands out.
+    DHCP hands out. ``security_groups`` are uuids.
     """
 
     id: str
@@ -125,6 +125,7 @@ class VIF:
     addresses: tuple[str, ...] = ()
     default_route: bool = False
     tag: str | None = None
+    security_groups: tuple[str, ...] = ()
 
     @property
     def device(self) -> str:

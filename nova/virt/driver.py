@@ -7,10 +7,12 @@ An adapter never sees the database or the network manager: it gets records and o
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 import dataclasses
 
 from nova.db import records
 from nova.network import model
+from nova.network.firewall import rules
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,16 @@ class ComputeDriver(abc.ABC):
         """The last ``max_bytes`` bytes that the guest wrote to its serial console.
 
         :raises ConsoleNotAvailable: the guest has no console log.
+        """
+
+    @abc.abstractmethod
+    def apply_security_groups(
+        self, guests: Mapping[str, model.NetworkInfo], ruleset: rules.Ruleset
+    ) -> frozenset[str]:
+        """Have the NICs of these guests, by instance name, follow ``ruleset``, which holds all
+        groups that they are in. A NIC that is not there yet is no error.
+
+        :returns: the ids of the NICs on which the rules are in force now.
         """
 
     @abc.abstractmethod

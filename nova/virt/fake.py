@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from nova import exception
 from nova.db import records
 from nova.network import model
+from nova.network.firewall import rules
 from nova.virt import driver
 
 
@@ -27,6 +30,7 @@ class FakeDriver(driver.ComputeDriver):
         self.fail_spawn: Exception | None = None
         self.fail_destroy: Exception | None = None
         self.host: str | None = None
+        self.ruleset = rules.Ruleset()
 
     def init_host(self, host: str) -> None:
         self.host = host
@@ -59,6 +63,16 @@ class FakeDriver(driver.ComputeDriver):
         lines = [f'{vif.device}: {vif.mac}' for vif in self.guests[instance.uuid][1]]
         text = '\n'.join([f'fake console of {instance.name}', *lines, ''])
         return text.encode()[-max_bytes:]
+
+    def apply_security_groups(
+        self, guests: Mapping[str, model.NetworkInfo], ruleset: rules.Ruleset
+    ) -> frozenset[str]:
+        self.ruleset = ruleset
+        for uuid, (instance, _) in list(self.guests.items()):
+            if instance.name in guests:
+                self.guests[uuid] = (instance, guests[instance.name])
+        names = {instance.name for instance, _ in self.guests.values()}
+        return frozenset(vif.id for name in names & set(guests) for vif in guests[name])
 
     def list_instance_names(self) -> list[str]:
         return [instance.name for instance, _ in self.guests.values()]

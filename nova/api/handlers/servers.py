@@ -13,7 +13,7 @@ from nova import exception
 from nova.api.call import Answer, Call
 from nova.api.policies import servers as rules
 from nova.api.schemas import types
-from nova.api.views import hosts, servers
+from nova.api.views import hosts, security_groups, servers
 from nova.db import records
 from nova.network import model
 
@@ -26,7 +26,8 @@ def create(call: Call) -> Answer:
     _check_boot_disk(body)
     requested = parse_networks(body.get('networks'))
     low, high = parse_counts(body)
-    with _naming_fields(requested):
+    groups = tuple(group['name'] for group in body.get('security_groups', ()))
+    with _naming_fields(requested, groups):
         instances = call.compute.create(
             call.context,
             name=body['name'],
@@ -39,6 +40,7 @@ def create(call: Call) -> Answer:
             user_data=body.get('user_data'),
             config_drive=types.is_true(body.get('config_drive')),
             availability_zone=_parse_zone(body.get('availability_zone')),
+            security_groups=groups,
         )
     first = instances[0]
     if types.is_true(body.get('return_reservation_id', False)):
@@ -62,6 +64,7 @@ def parse_networks(
             network_uuid=nic['uuid'].lower(),
             fixed_ip=str(netaddr.IPAddress(nic['fixed_ip'])) if 'fixed_ip' in nic else None,
             tag=nic.get('tag'),
+            security_groups=tuple(group['name'] for group in nic.get('security_groups', ())),
         )
         for nic in networks
     )
@@ -99,7 +102,9 @@ def _check_boot_disk(body: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _naming_fields(requested: Sequence[records.RequestedNetwork]) -> Iterator[None]:
+def _naming_fields(
+    requested: Sequence[records.RequestedNetwork], groups: Sequence[str]
+) -> Iterator[None]:
     """Errors of things that the body names say by which field, and one that is not found is the
     body's fault (400), as the URL was found."""
     try:
@@ -108,6 +113,9 @@ def _naming_fields(requested: Sequence[records.RequestedNetwork]) -> Iterator[No
         raise exception.InvalidInput(field='flavorRef', reason=exc.message) from exc
     except (exception.ImageNotFound, exception.ImageUnacceptable) as exc:
         raise exception.InvalidInput(field='imageRef', reason=exc.message) from exc
+    except exception.SecurityGroupNotFound as exc:
+        field = find_group_field(exc.kwargs['group_id'], requested, groups)
+        raise exception.InvalidInput(field=field, reason=exc.message) from exc
     except (exception.NetworkNotFound, exception.FixedIpInvalid) as exc:
         field = find_field(exc, requested)
         raise exception.InvalidInput(field=field, reason=exc.message) from exc
@@ -130,6 +138,18 @@ def find_field(
     return 'networks'
 
 
+def find_group_field(
+    name: str, requested: Sequence[records.RequestedNetwork], groups: Sequence[str]
+) -> str:
+    """The field of a create request that names this security group."""
+    if name in groups:
+        return f'security_groups[{groups.index(name)}].name'
+    for index, nic in enumerate(requested):
+        if name in nic.security_groups:
+            return f'networks[{index}].security_groups[{nic.security_groups.index(name)}].name'
+    return 'security_groups'
+
+
 def index(call: Call) -> Answer:
     """``GET /servers``"""
     found, page = _find(call, 'servers')
@@ -140,8 +160,8 @@ def detail(call: Call) -> Answer:
     """``GET /servers/detail``"""
     found, page = _find(call, 'servers/detail')
     infos = call.network.network_infos([instance.uuid for instance in found])
-    seen = _seen(call)
-    return Answer({'servers': [_render(call, i, infos, seen) for i in found], **page})
+    seen, names = _seen(call), _group_names(call, found, infos)
+    return Answer({'servers': [_render(call, i, infos, seen, names) for i in found], **page})
 
 
 def _find(call: Call, path: str) -> tuple[list[records.Instance], dict[str, Any]]:
@@ -207,7 +227,8 @@ def show(call: Call, server_id: str) -> Answer:
     """``GET /servers/{server_id}``"""
     instance = call.compute.get(call.context, server_id)
     infos = call.network.network_infos([instance.uuid])
-    return Answer({'server': _render(call, instance, infos, _seen(call))})
+    names = _group_names(call, [instance], infos)
+    return Answer({'server': _render(call, instance, infos, _seen(call), names)})
 
 
 def update(call: Call, server_id: str) -> Answer:
@@ -243,15 +264,27 @@ def _seen(call: Call) -> servers.Seen:
     )
 
 
+def _group_names(
+    call: Call, found: Sequence[records.Instance], infos: Mapping[str, model.NetworkInfo]
+) -> dict[str, list[dict[str, str]]]:
+    """The names of each server's security groups, by one query for all."""
+    none = model.NetworkInfo()
+    uuids = {i.uuid: security_groups.uuids_of(i, infos.get(i.uuid, none)) for i in found}
+    groups = call.groups.groups_of(uuid for of_one in uuids.values() for uuid in of_one)
+    return {key: security_groups.render_names(of_one, groups) for key, of_one in uuids.items()}
+
+
 def _render(
     call: Call,
     instance: records.Instance,
     infos: Mapping[str, model.NetworkInfo],
     seen: servers.Seen,
+    names: Mapping[str, list[dict[str, str]]],
 ) -> dict[str, Any]:
     return servers.render_detail(
         instance,
         infos.get(instance.uuid, model.NetworkInfo()),
+        group_names=names[instance.uuid],
         version=call.version,
         urls=call.urls,
         seen=seen,

@@ -12,6 +12,7 @@ from nova.api.policies import (
     hypervisors,
     interfaces,
     networks,
+    security_groups,
     servers,
     services,
 )
@@ -24,6 +25,7 @@ _MODULES = (
     hypervisors,
     interfaces,
     networks,
+    security_groups,
     servers,
     services,
 )

@@ -1,7 +1,7 @@
 """Bodies and queries of servers and their actions.
 
-A field that this service does not implement is refused, not ignored: a user who asks for a security
-group, a key or a volume and gets a server without it is worse off than one who gets an error.
+A field that this service does not implement is refused, not ignored: a user who asks for a key, a
+personality or a volume and gets a server without it is worse off than one who gets an error.
 """
 
 from __future__ import annotations
@@ -67,6 +67,18 @@ _UNSUPPORTED: Schema = {'not': {}, 'description': 'supported'}
 _NO_DESCRIPTION: Schema = {'type': 'null', 'description': 'null; descriptions are not stored'}
 
 
+_GROUPS: Schema = {
+    'type': 'array',
+    'maxItems': 100,
+    'items': {
+        'type': 'object',
+        'properties': {'name': types.NAME},
+        'required': ['name'],
+        'additionalProperties': False,
+    },
+}
+
+
 def _networks(version: microversion.Version) -> dict[str, Any]:
     nic: dict[str, Any] = {
         'uuid': types.UUID,
@@ -76,6 +88,7 @@ def _networks(version: microversion.Version) -> dict[str, Any]:
             'description': 'an IP address',
         },
         'port': _PORT,
+        'security_groups': _GROUPS,
     }
     if version >= (2, 32):
         nic['tag'] = _TAG
@@ -133,7 +146,7 @@ def _create(version: microversion.Version) -> Schema:
         'block_device_mapping': _UNSUPPORTED,
         'key_name': _UNSUPPORTED,
         'personality': _UNSUPPORTED,
-        'security_groups': _UNSUPPORTED,
+        'security_groups': _GROUPS,
     }
     if version >= (2, 19):
         server['description'] = _NO_DESCRIPTION

@@ -24,6 +24,7 @@ EXTENSIONS: Mapping[str, str] = {
     'os-hypervisors': 'Hosts of servers.',
     'os-multiple-create': 'Creating several servers by one request.',
     'os-networks': 'Networks.',
+    'os-security-groups': 'Security groups.',
     'os-server-usage': 'When a server was launched.',
     'os-services': 'Services of the cloud.',
     'os-tenant-networks': 'Networks that a project may use.',

@@ -125,6 +125,7 @@ def render_detail(
     version: microversion.Version,
     urls: links.Links,
     seen: Seen,
+    group_names: list[dict[str, str]],
 ) -> dict[str, Any]:
     """All that may be seen of a server."""
     view = render_updated(instance, network_info, version=version, urls=urls, seen=seen)
@@ -140,6 +141,8 @@ def render_detail(
         'OS-SRV-USG:terminated_at': None,
         'os-extended-volumes:volumes_attached': [],
     }
+    if group_names:
+        view['security_groups'] = group_names
     if seen.extended:
         view |= _render_extended(instance, version)
     if seen.host_status is not None and version >= (2, 16):

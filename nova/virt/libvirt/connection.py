@@ -7,7 +7,7 @@ UUID. All of it is found again from the instance alone, so nothing is remembered
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import contextlib
 from pathlib import Path
 import re
@@ -22,6 +22,7 @@ from nova.db import records
 from nova.image import glance
 from nova.metadata import documents
 from nova.network import model, topology
+from nova.network.firewall import rules
 from nova.network.linux import bridge
 from nova.privileged.files import read_tail
 from nova.virt import configdrive, driver
@@ -154,6 +155,12 @@ class LibvirtConnection(driver.ComputeDriver):
             return console.read_log(self._console_path(instance), max_bytes, self._read_file)
         except FileNotFoundError as exc:
             raise exception.ConsoleNotAvailable(instance_id=instance.uuid) from exc
+
+    def apply_security_groups(
+        self, guests: Mapping[str, model.NetworkInfo], ruleset: rules.Ruleset
+    ) -> frozenset[str]:
+        # network filters of libvirt hold the first-hop stage only
+        return frozenset()
 
     def list_instance_names(self) -> list[str]:
         return [name for name in self._host.domain_names() if _OUR_DOMAIN.fullmatch(name)]

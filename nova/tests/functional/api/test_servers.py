@@ -28,7 +28,7 @@ from nova.db import records
 from nova.image import glance
 from nova.network import api as network_api
 from nova.network import manager as network_manager
-from nova.network import reach, topology
+from nova.network import reach, security_groups, topology
 from nova.network import rpcapi as network_rpcapi
 from nova.scheduler import manager as scheduler_manager
 from nova.scheduler import placing
@@ -165,11 +165,17 @@ def cloud(local_services: rpc.Local) -> Cloud:
         quarantine_s=0,
         random_source=random.Random(1),
     )
+    groups = security_groups.API(
+        max_groups=conf.quota.security_groups,
+        max_rules=conf.quota.security_group_rules,
+        refresh=compute_rpcapi.ComputeAPI().refresh_security_groups,
+    )
     compute = compute_manager.ComputeManager(
         host=HOST,
         driver=driver,
         network=network_rpcapi.NetworkAPI(),
         network_reads=networks,
+        groups=groups,
         console_log_max_bytes=10_000,
         reserved_host_memory_mb=512,
     )
@@ -193,7 +199,7 @@ def cloud(local_services: rpc.Local) -> Cloud:
         scheduler_rpc=scheduler_rpcapi.SchedulerAPI(),
         service_down_time_s=60,
     )
-    application = app.build_application(api, networks, conf)
+    application = app.build_application(api, networks, groups, conf)
     return Cloud(
         client=testing.TestClient(lambda env, start: application(env, start)),
         driver=driver,
@@ -411,3 +417,202 @@ def test_hosts(cloud: Cloud) -> None:
     assert zones == [
         {'zoneName': 'nova', 'zoneState': {'available': True}, 'hosts': None},
     ]
+
+
+# --- security groups
+
+
+def _group(cloud: Cloud, name: str, *rules: dict[str, Any]) -> str:
+    """The id of a new group with these rules."""
+    made = cloud.send('POST', '/os-security-groups', {'security_group': {'name': name}})
+    group_id: str = made.json['security_group']['id']
+    for rule in rules:
+        body = {'security_group_rule': {'parent_group_id': group_id} | rule}
+        answer = cloud.send('POST', '/os-security-group-rules', body)
+        assert answer.status_code == 200, answer.text
+    return group_id
+
+
+def _groups_of_nics(cloud: Cloud, server_id: str) -> list[tuple[str, ...]]:
+    return [vif.security_groups for vif in db.vifs_of_instances([server_id])[server_id]]
+
+
+def _follows(cloud: Cloud, server_id: str) -> bool:
+    """Whether every NIC of the server follows its groups as they are now."""
+    vifs = db.vifs_of_instances([server_id])[server_id]
+    state = db.security_groups_state(uuid for vif in vifs for uuid in vif.security_groups)
+    return all(v.firewall_revision == state.revision_of(v.security_groups) for v in vifs)
+
+
+def test_a_server_is_in_the_default_group(cloud: Cloud) -> None:
+    shown = cloud.boot(networks=[{'uuid': cloud.first.uuid}] * 2)
+    assert shown['security_groups'] == [{'name': 'default'}]
+    (default,) = cloud.send('GET', '/os-security-groups').json['security_groups']
+    assert _groups_of_nics(cloud, shown['id']) == [(default['id'],)] * 2
+    (rule,) = default['rules']
+    assert rule['group'] == {'name': 'default', 'tenant_id': PROJECT}
+    wait_until(lambda: _follows(cloud, shown['id']))
+    (group,) = cloud.driver.ruleset.groups
+    assert group.id == default['id']
+    assert {member.address for member in group.members} == {
+        entry['addr'] for entry in shown['addresses']['one']
+    }
+    assert sorted((r.direction.value, r.ethertype.value) for r in group.rules) == [
+        ('egress', 'IPv4'),
+        ('egress', 'IPv6'),
+        ('ingress', 'IPv4'),
+        ('ingress', 'IPv6'),
+    ]
+
+
+def test_each_nic_may_have_groups_of_its_own(cloud: Cloud) -> None:
+    web, store = _group(cloud, 'web'), _group(cloud, 'store')
+    networks = [
+        {'uuid': cloud.first.uuid, 'security_groups': [{'name': 'store'}]},
+        {'uuid': cloud.second.uuid},
+    ]
+    shown = cloud.boot(networks=networks, security_groups=[{'name': 'web'}])
+    assert _groups_of_nics(cloud, shown['id']) == [(store,), (web,)]
+    assert shown['security_groups'] == [{'name': 'store'}, {'name': 'web'}]
+    listed = cloud.send('GET', f'/servers/{shown["id"]}/os-security-groups').json
+    assert [group['id'] for group in listed['security_groups']] == [store, web]
+
+
+@pytest.mark.parametrize(
+    ('fields', 'field'),
+    [
+        ({'security_groups': [{'name': 'nope'}]}, 'security_groups[0].name'),
+        ({'networks': 'foreign'}, 'networks[0].security_groups[0].name'),
+    ],
+)
+def test_a_group_that_is_not_the_projects_is_named(
+    cloud: Cloud, fields: dict[str, Any], field: str
+) -> None:
+    body = {'security_group': {'name': 'theirs'}}
+    cloud.send('POST', '/os-security-groups', body, project=STRANGER)
+    if 'networks' in fields:
+        nic = {'uuid': cloud.first.uuid, 'security_groups': [{'name': 'theirs'}]}
+        fields = {'networks': [nic]}
+    answer = cloud.create(**fields)
+    assert answer.status_code == 400
+    assert f'Invalid input for {field}: ' in answer.json['badRequest']['message']
+    assert cloud.send('GET', '/servers').json['servers'] == []
+
+
+def test_changes_reach_the_host(cloud: Cloud) -> None:
+    web = _group(cloud, 'web')
+    shown = cloud.boot(networks=[{'uuid': cloud.first.uuid}])
+    path = f'/servers/{shown["id"]}/action'
+    assert cloud.send('POST', path, {'addSecurityGroup': {'name': 'web'}}).status_code == 202
+    again = cloud.send('POST', path, {'addSecurityGroup': {'name': 'web'}})
+    assert 'applied already' in again.json['badRequest']['message']
+    assert cloud.send('DELETE', f'/os-security-groups/{web}').status_code == 400
+    wait_until(lambda: _follows(cloud, shown['id']))
+    rule = {'parent_group_id': web, 'ip_protocol': 'TCP', 'from_port': 80, 'to_port': 80}
+    made = cloud.send('POST', '/os-security-group-rules', {'security_group_rule': rule}).json
+    assert made['security_group_rule']['ip_range'] == {'cidr': '0.0.0.0/0'}
+    wait_until(lambda: _follows(cloud, shown['id']))
+    group = cloud.driver.ruleset.group(web)
+    assert group is not None
+    assert [r.port_min for r in group.rules if r.direction == 'ingress'] == [80]
+    rule_id = made['security_group_rule']['id']
+    assert cloud.send('DELETE', f'/os-security-group-rules/{rule_id}').status_code == 202
+    wait_until(lambda: _follows(cloud, shown['id']))
+    removal = {'removeSecurityGroup': {'name': 'web'}}
+    assert cloud.send('POST', path, removal).status_code == 202
+    assert cloud.send('POST', path, removal).status_code == 400
+    wait_until(lambda: _follows(cloud, shown['id']))
+    assert cloud.driver.ruleset.group(web) is None
+    assert cloud.send('DELETE', f'/os-security-groups/{web}').status_code == 202
+
+
+def test_a_server_that_goes_leaves_the_sets(cloud: Cloud) -> None:
+    first, second = cloud.boot(), cloud.boot()
+    wait_until(lambda: _follows(cloud, first['id']))
+    assert len(cloud.driver.ruleset.groups[0].members) == 4
+    cloud.send('DELETE', f'/servers/{second["id"]}')
+    wait_until(lambda: len(cloud.driver.ruleset.groups[0].members) == 2)
+    wait_until(lambda: _follows(cloud, first['id']))
+
+
+@pytest.mark.parametrize(
+    ('rule', 'field'),
+    [
+        ({'ip_protocol': 'xyz'}, 'ip_protocol'),
+        ({'ip_protocol': '256'}, 'ip_protocol'),
+        ({'ip_protocol': 'icmp', 'from_port': 256}, 'from_port'),
+        ({'ip_protocol': 'icmp', 'to_port': 1}, 'from_port'),
+        ({'ip_protocol': 'tcp', 'from_port': 2, 'to_port': 1}, 'to_port'),
+        ({'from_port': 1, 'to_port': 1}, 'ip_protocol'),
+        ({'cidr': '10.0.0.0/33'}, 'cidr'),
+        ({'cidr': 'x'}, 'cidr'),
+        ({'group_id': stores.new_uuid()}, 'group_id'),
+        ({'cidr': '10.0.0.0/8', 'group_id': 'own'}, 'group_id'),
+        ({}, 'security_group_rule'),
+    ],
+)
+def test_rules_that_cannot_be_are_named(cloud: Cloud, rule: dict[str, Any], field: str) -> None:
+    group_id = _group(cloud, 'web', {})
+    if rule.get('group_id') == 'own':
+        rule = rule | {'group_id': group_id}
+    body = {'security_group_rule': {'parent_group_id': group_id} | rule}
+    answer = cloud.send('POST', '/os-security-group-rules', body)
+    assert answer.status_code == 400
+    assert f'Invalid input for {field}: ' in answer.json['badRequest']['message']
+
+
+@pytest.mark.parametrize(
+    ('rule', 'versions'),
+    [
+        ({'group_id': 'own'}, [4, 6]),
+        ({'group_id': 'own', 'ip_protocol': 'icmp'}, [4, 6]),
+        ({'group_id': 'own', 'ip_protocol': 'icmpv6'}, [6]),
+        ({'cidr': 'fd00::/8'}, [6]),
+        ({'ip_protocol': 6, 'from_port': 0, 'to_port': 65535}, [4]),
+        ({'ip_protocol': '58'}, [6]),
+        ({'direction': 'egress', 'cidr': '10.0.0.1'}, [4]),
+    ],
+)
+def test_the_families_of_a_rule(cloud: Cloud, rule: dict[str, Any], versions: list[int]) -> None:
+    own = _group(cloud, 'own')
+    _group(cloud, 'web', rule | ({'group_id': own} if 'group_id' in rule else {}))
+    cloud.boot(networks=[{'uuid': cloud.first.uuid}], security_groups=[{'name': 'web'}])
+    web = next(g for g in db.security_group_list(PROJECT) if g.name == 'web')
+    wait_until(lambda: cloud.driver.ruleset.group(web.uuid) is not None)
+    group = cloud.driver.ruleset.group(web.uuid)
+    assert group is not None
+    made = [r for r in group.rules if r.direction == rule.get('direction', 'ingress')]
+    assert [r.ethertype.version for r in made] == versions
+    # a group that restricts what goes out no longer lets everything out
+    assert len(group.rules) == len(made) + (0 if 'direction' in rule else 2)
+
+
+def test_groups_of_another_project(cloud: Cloud) -> None:
+    web = _group(cloud, 'web', {})
+    (group,) = (g for g in db.security_group_list(PROJECT) if g.name == 'web')
+    stranger = {'project': STRANGER}
+    path = f'/os-security-groups/{web}'
+    for method, body in (
+        ('GET', None),
+        ('DELETE', None),
+        ('PUT', {'security_group': {'name': 'x'}}),
+    ):
+        assert cloud.send(method, path, body, **stranger).status_code == 404
+    rule = {'security_group_rule': {'parent_group_id': web}}
+    assert cloud.send('POST', '/os-security-group-rules', rule, **stranger).status_code == 404
+    path = f'/os-security-group-rules/{group.rules[0].uuid}'
+    assert cloud.send('DELETE', path, **stranger).status_code == 404
+    assert cloud.send('DELETE', path, project=STRANGER, roles='admin').status_code == 202
+
+
+def test_the_quota_of_groups_and_the_default_group(cloud: Cloud) -> None:
+    for number in range(9):
+        _group(cloud, f'g{number}')
+    answer = cloud.send('POST', '/os-security-groups', {'security_group': {'name': 'one more'}})
+    assert (answer.status_code, list(answer.json)) == (403, ['forbidden'])
+    default = cloud.send('GET', '/os-security-groups').json['security_groups'][0]
+    path = f'/os-security-groups/{default["id"]}'
+    assert cloud.send('DELETE', path).status_code == 400
+    assert cloud.send('PUT', path, {'security_group': {'name': 'x'}}).status_code == 400
+    taken = cloud.send('PUT', path, {'security_group': {'name': 'default', 'description': 'd'}})
+    assert taken.json['security_group']['description'] == 'd'

@@ -17,7 +17,7 @@ from nova.compute import manager as compute_manager
 from nova.compute import rpcapi as compute_rpcapi
 from nova.db import api as db
 from nova.db import records
-from nova.network import model
+from nova.network import model, security_groups
 from nova.scheduler import manager as scheduler_manager
 from nova.scheduler import placing
 from nova.scheduler import rpcapi as scheduler_rpcapi
@@ -61,6 +61,7 @@ class Networks:
         self,
         context: nova_context.RequestContext,
         requested: tuple[records.RequestedNetwork, ...],
+        security_groups_asked: tuple[str, ...],
     ) -> tuple[records.RequestedNetwork, ...]:
         return requested
 
@@ -153,6 +154,11 @@ def cloud(local_services: rpc.Local) -> Cloud:
         driver=driver,
         network=networks,
         network_reads=networks,
+        groups=security_groups.API(
+            max_groups=-1,
+            max_rules=-1,
+            refresh=compute_rpcapi.ComputeAPI().refresh_security_groups,
+        ),
         console_log_max_bytes=10_000,
         reserved_host_memory_mb=512,
     )

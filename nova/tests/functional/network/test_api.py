@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from nova import context as nova_context
@@ -28,6 +30,11 @@ def request(network: records.Network, fixed_ip: str | None = None) -> records.Re
     return records.RequestedNetwork(network_uuid=network.uuid, fixed_ip=fixed_ip)
 
 
+def in_default(request: records.RequestedNetwork) -> records.RequestedNetwork:
+    group = db.security_group_default(str(MINE.project_id))
+    return dataclasses.replace(request, security_groups=(group.uuid,))
+
+
 def test_who_sees_which_network() -> None:
     shared, mine, foreign = make(0), make(1, 'project-1'), make(2, 'project-2')
 
@@ -52,16 +59,16 @@ def test_networks_are_kept_in_the_order_of_the_request() -> None:
     networks = [make(n) for n in range(3)]
     asked = [request(networks[2]), request(networks[0], '10.0.0.5'), request(networks[2])]
 
-    assert API.validate_requested(MINE, asked) == tuple(asked)
+    assert API.validate_requested(MINE, asked) == tuple(in_default(r) for r in asked)
 
 
 def test_who_asks_for_nothing_gets_the_projects_own_or_the_shared_ones() -> None:
     shared = [make(0), make(1)]
-    assert API.validate_requested(MINE, ()) == tuple(request(n) for n in shared)
+    assert API.validate_requested(MINE, ()) == tuple(in_default(request(n)) for n in shared)
 
     own = [make(2, 'project-1'), make(3, 'project-1')]
     make(4, 'project-2')
-    assert API.validate_requested(MINE, ()) == tuple(request(n) for n in own)
+    assert API.validate_requested(MINE, ()) == tuple(in_default(request(n)) for n in own)
 
 
 def test_a_cloud_without_networks() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import datetime
 from typing import Any
@@ -27,6 +27,14 @@ Context = nova_context.RequestContext
 
 def network_uuid(number: int) -> str:
     return f'22222222-0000-4000-8000-{number:012}'
+
+
+def group_uuid(number: int) -> str:
+    return f'66666666-0000-4000-8000-{number:012}'
+
+
+def rule_uuid(number: int) -> str:
+    return f'77777777-0000-4000-8000-{number:012}'
 
 
 def server_uuid(number: int) -> str:
@@ -76,6 +84,7 @@ def build_vif(index: int, *, label: str | None = None, v6: bool = False) -> mode
             subnets=tuple(subnets),
         ),
         addresses=tuple(addresses),
+        security_groups=(group_uuid(1),) if index else (group_uuid(2), group_uuid(1)),
     )
 
 
@@ -252,6 +261,107 @@ class MemoryNetworkApi:
         return {uuid: self.infos[uuid] for uuid in instance_uuids if uuid in self.infos}
 
 
+def build_group(number: int, **values: Any) -> records.SecurityGroup:
+    fields: dict[str, Any] = {
+        'uuid': group_uuid(number),
+        'project_id': PROJECT,
+        'name': 'default' if number == 1 else f'group{number}',
+        'description': f'about {number}',
+        'rules': (),
+        'rules_revision': number,
+        'members_revision': number,
+    }
+    return records.SecurityGroup(**fields | values)
+
+
+def build_rules() -> tuple[records.SecurityGroupRule, ...]:
+    """One of each form."""
+    forms: list[dict[str, Any]] = [
+        {
+            'remote_group_uuid': group_uuid(1),
+            'remote_group_name': 'default',
+            'remote_group_project_id': PROJECT,
+        },
+        {'ip_version': 4, 'protocol': 'tcp', 'from_port': 22, 'to_port': 22, 'cidr': '10.0.0.0/8'},
+        {'ip_version': 4, 'protocol': 'icmp', 'from_port': 8},
+        {'ip_version': 6, 'protocol': 'udp'},
+        {'ip_version': 4, 'protocol': '89', 'direction': records.Direction.EGRESS},
+    ]
+    return tuple(
+        records.SecurityGroupRule(uuid=rule_uuid(number), group_uuid=group_uuid(1), **form)
+        for number, form in enumerate(forms, 1)
+    )
+
+
+@dataclasses.dataclass
+class MemoryGroupApi:
+    """``calls`` holds what was asked of it; ``error`` is raised by whatever changes something."""
+
+    groups: list[records.SecurityGroup] = dataclasses.field(default_factory=list)
+    error: Exception | None = None
+    calls: list[tuple[Any, ...]] = dataclasses.field(default_factory=list)
+
+    def _change(self, *call: Any) -> None:
+        if self.error is not None:
+            raise self.error
+        self.calls.append(call)
+
+    def list_groups(
+        self, context: Context, *, all_projects: bool = False
+    ) -> Sequence[records.SecurityGroup]:
+        return [g for g in self.groups if all_projects or g.project_id == context.project_id]
+
+    def get_group(self, context: Context, uuid: str, /) -> records.SecurityGroup:
+        for group in self.groups:
+            if group.uuid == uuid and (context.is_admin or group.project_id == context.project_id):
+                return group
+        raise exception.SecurityGroupNotFound(group_id=uuid)
+
+    def create_group(
+        self, context: Context, *, name: str, description: str
+    ) -> records.SecurityGroup:
+        self._change('create', name, description)
+        return build_group(9, name=name, description=description)
+
+    def update_group(
+        self, context: Context, uuid: str, /, *, name: str, description: str
+    ) -> records.SecurityGroup:
+        group = self.get_group(context, uuid)
+        self._change('update', uuid, name, description)
+        return dataclasses.replace(group, name=name, description=description)
+
+    def delete_group(self, context: Context, uuid: str, /) -> None:
+        self._change('delete', self.get_group(context, uuid).uuid)
+
+    def create_rule(
+        self, context: Context, group_uuid: str, /, **values: Any
+    ) -> records.SecurityGroupRule:
+        group = self.get_group(context, group_uuid)
+        self._change('create rule', group.uuid, values)
+        return group.rules[1]
+
+    def delete_rule(self, context: Context, uuid: str, /) -> None:
+        for group in self.groups:
+            if uuid in [rule.uuid for rule in group.rules]:
+                self._change('delete rule', uuid)
+                return
+        raise exception.SecurityGroupRuleNotFound(rule_id=uuid)
+
+    def add_to_server(
+        self, context: Context, instance: records.Instance, vif_uuids: Sequence[str], name: str, /
+    ) -> None:
+        self._change('add', instance.uuid, list(vif_uuids), name)
+
+    def remove_from_server(
+        self, context: Context, instance: records.Instance, vif_uuids: Sequence[str], name: str, /
+    ) -> None:
+        self._change('remove', instance.uuid, list(vif_uuids), name)
+
+    def groups_of(self, uuids: Iterable[str], /) -> Mapping[str, records.SecurityGroup]:
+        wanted = set(uuids)
+        return {group.uuid: group for group in self.groups if group.uuid in wanted}
+
+
 def build_conf(**api_options: Any) -> cfg.ConfigOpts:
     """Options of their own, read from no file."""
     conf = cfg.ConfigOpts()
@@ -269,13 +379,18 @@ class Client:
     """Sends requests to the application as somebody."""
 
     def __init__(
-        self, compute: MemoryComputeApi, network: MemoryNetworkApi, **api_options: Any
+        self,
+        compute: MemoryComputeApi,
+        network: MemoryNetworkApi,
+        groups: MemoryGroupApi,
+        **api_options: Any,
     ) -> None:
-        application = app.build_application(compute, network, build_conf(**api_options))
+        application = app.build_application(compute, network, groups, build_conf(**api_options))
         # Falcon's client inspects what it is given, which WebOb's middleware does not survive.
         self._client = testing.TestClient(lambda env, start: application(env, start))
         self.compute = compute
         self.network = network
+        self.groups = groups
 
     def send(
         self,
@@ -300,7 +415,7 @@ class Client:
         return self._client.simulate_request(method, path, **values)
 
 
-def build_cloud() -> tuple[MemoryComputeApi, MemoryNetworkApi]:
+def build_cloud() -> tuple[MemoryComputeApi, MemoryNetworkApi, MemoryGroupApi]:
     """One server with three NICs, two of them on networks of one label; and one in another
     project with a fault."""
     fault = records.Fault(
@@ -333,7 +448,14 @@ def build_cloud() -> tuple[MemoryComputeApi, MemoryNetworkApi]:
     network = MemoryNetworkApi(
         networks=[build_network(1), build_network(2)], infos={server_uuid(1): infos}
     )
-    return compute, network
+    groups = MemoryGroupApi(
+        groups=[
+            build_group(1, rules=build_rules()),
+            build_group(2),
+            build_group(3, project_id='project-b'),
+        ]
+    )
+    return compute, network, groups
 
 
 def build_client(**api_options: Any) -> Client:

@@ -37,6 +37,16 @@ LEAST = {
     'os_compute_api:os-networks:show': READER,
     'os_compute_api:os-tenant-networks:list': READER,
     'os_compute_api:os-tenant-networks:show': READER,
+    'os_compute_api:os-security-groups:get': READER,
+    'os_compute_api:os-security-groups:show': READER,
+    'os_compute_api:os-security-groups:create': MEMBER,
+    'os_compute_api:os-security-groups:update': MEMBER,
+    'os_compute_api:os-security-groups:delete': MEMBER,
+    'os_compute_api:os-security-groups:rule:create': MEMBER,
+    'os_compute_api:os-security-groups:rule:delete': MEMBER,
+    'os_compute_api:os-security-groups:list': READER,
+    'os_compute_api:os-security-groups:add': MEMBER,
+    'os_compute_api:os-security-groups:remove': MEMBER,
     'os_compute_api:os-services:list': ADMIN,
     'os_compute_api:os-hypervisors:list': ADMIN,
     'os_compute_api:os-hypervisors:list-detail': ADMIN,
@@ -58,6 +68,8 @@ _FIELDS = {
     'network_id': doubles.network_uuid(1),
     'hypervisor_id': '1',
     'alias': 'servers',
+    'security_group_id': doubles.group_uuid(1),
+    'rule_id': doubles.rule_uuid(1),
 }
 
 _BODIES = {
@@ -69,6 +81,13 @@ _BODIES = {
         'flavor': {'name': 'f', 'ram': 1, 'vcpus': 1, 'disk': 1}
     },
     'os_compute_api:os-console-output': {'os-getConsoleOutput': {}},
+    'os_compute_api:os-security-groups:create': {'security_group': {'name': 'web'}},
+    'os_compute_api:os-security-groups:update': {'security_group': {'name': 'web'}},
+    'os_compute_api:os-security-groups:rule:create': {
+        'security_group_rule': {'parent_group_id': doubles.group_uuid(1)}
+    },
+    'os_compute_api:os-security-groups:add': {'addSecurityGroup': {'name': 'web'}},
+    'os_compute_api:os-security-groups:remove': {'removeSecurityGroup': {'name': 'web'}},
 }
 
 

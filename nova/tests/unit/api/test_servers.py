@@ -141,12 +141,13 @@ def test_create(client: doubles.Client) -> None:
         networks=[
             {'uuid': first.upper()},
             {'uuid': second, 'fixed_ip': '10.1.0.9', 'tag': 'lan'},
-            {'uuid': first},
+            {'uuid': first, 'security_groups': [{'name': 'own'}]},
         ],
         metadata={'a': 'b'},
         config_drive='true',
         user_data='Zm9v',
         availability_zone='nova',
+        security_groups=[{'name': 'web'}, {'name': 'db'}],
     )
     answer = client.send('POST', '/servers', body, version='2.32')
     assert answer.status_code == 202
@@ -169,7 +170,7 @@ def test_create(client: doubles.Client) -> None:
             'requested_networks': (
                 records.RequestedNetwork(network_uuid=first),
                 records.RequestedNetwork(network_uuid=second, fixed_ip='10.1.0.9', tag='lan'),
-                records.RequestedNetwork(network_uuid=first),
+                records.RequestedNetwork(network_uuid=first, security_groups=('own',)),
             ),
             'min_count': 1,
             'max_count': 1,
@@ -177,6 +178,7 @@ def test_create(client: doubles.Client) -> None:
             'user_data': 'Zm9v',
             'config_drive': True,
             'availability_zone': 'nova',
+            'security_groups': ('web', 'db'),
         }
     ]
 
@@ -216,8 +218,13 @@ def test_a_password_of_the_users_own(client: doubles.Client) -> None:
 
 NETWORKS = [
     {'uuid': doubles.network_uuid(1)},
-    {'uuid': doubles.network_uuid(2), 'fixed_ip': '10.2.0.9'},
+    {
+        'uuid': doubles.network_uuid(2),
+        'fixed_ip': '10.2.0.9',
+        'security_groups': [{'name': 'c'}],
+    },
 ]
+GROUPS = [{'name': 'a'}, {'name': 'b'}]
 
 
 @pytest.mark.parametrize(
@@ -255,6 +262,19 @@ NETWORKS = [
             f'networks[0].uuid: No fixed IP address is left on network {doubles.network_uuid(1)}.',
         ),
         (
+            exception.SecurityGroupNotFound(group_id='b'),
+            400,
+            'Invalid input for security_groups[1].name: Security group b could not be found.',
+        ),
+        (
+            exception.SecurityGroupNotFound(group_id='c'),
+            400,
+            (
+                'Invalid input for networks[1].security_groups[0].name: Security group c could not '
+                'be found.'
+            ),
+        ),
+        (
             exception.FlavorNotFound(flavor_id='1'),
             400,
             'Invalid input for flavorRef: Flavor 1 could not be found.',
@@ -285,7 +305,8 @@ def test_errors_of_a_create_name_the_field(
     client: doubles.Client, error: Exception, code: int, message: str
 ) -> None:
     client.compute.error = error
-    answer = client.send('POST', '/servers', create_body(networks=NETWORKS))
+    body = create_body(networks=NETWORKS, security_groups=GROUPS)
+    answer = client.send('POST', '/servers', body)
     assert answer.status_code == code
     (fault,) = answer.json.values()
     assert fault == {'code': code, 'message': message}

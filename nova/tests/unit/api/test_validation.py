@@ -94,8 +94,8 @@ def test_empty_hints_are_accepted_beside_the_server() -> None:
         ({'key_name': 'mine'}, "key_name: 'mine' is not supported"),
         ({'color': 'red'}, 'color: there is no such field'),
         (
-            {'security_groups': [{'name': 'web'}]},
-            "security_groups: [{'name': 'web'}] is not supported",
+            {'security_groups': [{'id': 'web'}]},
+            'security_groups[0].name: it is required',
         ),
         (
             {'block_device_mapping_v2': [DISK, DISK]},

@@ -1,0 +1,37 @@
+"""Options about how much a project may have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oslo_config import cfg
+
+OPTS = [
+    cfg.IntOpt(
+        'security_groups',
+        default=10,
+        min=-1,
+        help="""
+The most security groups of a project, its group ``default`` among them; -1 for any number.
+""",
+    ),
+    cfg.IntOpt(
+        'security_group_rules',
+        default=100,
+        min=-1,
+        help="""
+The most rules of a security group; -1 for any number. Every interface in the group has to be given
+each of them.
+""",
+    ),
+]
+
+GROUP = 'quota'
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    conf.register_opts(OPTS, group=GROUP)
+
+
+def list_opts() -> list[tuple[str, list[Any]]]:
+    return [(GROUP, OPTS)]
