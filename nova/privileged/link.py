@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 import contextlib
 import errno
+import os
 import secrets
 import socket
+import struct
 import threading
 from typing import Any
 
@@ -23,6 +25,8 @@ from nova import privileged
 from nova.privileged import sysctl
 
 _UP = 1  # IFF_UP
+_RTM_NEWLINK, _REQUEST_ACK = 16, 1 | 4
+_IFLA_LINKINFO, _IFLA_INFO_KIND, _IFLA_INFO_DATA, _IFLA_BR_MULTI_BOOLOPT = 18, 1, 2, 46
 _lock = threading.Lock()
 _kept = threading.local()
 
@@ -74,6 +78,46 @@ def remove_bridge(name: str, alias: str) -> bool:
         with _no_error(errno.ENODEV):
             ipr.link('del', index=bridge['index'])
         return True
+
+
+@privileged.network.entrypoint
+def identify(name: str) -> tuple[int, str]:
+    """The interface index and the MAC address of the device ``name``.
+
+    :raises OSError: ENODEV, there is no such device.
+    """
+    with _netlink() as ipr:
+        link = _get(ipr, name)
+        return int(link['index']), str(link.get('address'))
+
+
+@privileged.network.entrypoint
+def stop_link_local_learning(name: str) -> None:
+    """Have the bridge ``name`` learn no address from frames to 01:80:c2:00:00:0e (LLDP), which
+    pass by the hooks of netfilter.
+
+    :raises OSError: there is no such device, or it is no bridge.
+    """
+    with _netlink() as ipr:
+        index = _get(ipr, name)['index']
+    no_ll_learn = struct.pack('=II', 1, 1)  # struct br_boolopt_multi: value and mask
+    data = _attribute(_IFLA_INFO_DATA, _attribute(_IFLA_BR_MULTI_BOOLOPT, no_ll_learn))
+    info = _attribute(_IFLA_LINKINFO, _attribute(_IFLA_INFO_KIND, b'bridge') + data)
+    message = struct.pack('=BxHiII', socket.AF_UNSPEC, 0, index, 0, 0) + info
+    # By hand, since pyroute2 does not know this option (include/uapi/linux/if_link.h).
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
+        kernel.bind((0, 0))
+        header = struct.pack('=IHHII', 16 + len(message), _RTM_NEWLINK, _REQUEST_ACK, 1, 0)
+        kernel.send(header + message)
+        (code,) = struct.unpack_from('=i', kernel.recv(65536), 16)
+    if code:
+        raise OSError(-code, f'{name}: {os.strerror(-code)}')
+
+
+def _attribute(kind: int, content: bytes) -> bytes:
+    """A netlink attribute, padded to 4 octets (man 7 netlink)."""
+    length = 4 + len(content)
+    return struct.pack('=HH', length, kind) + content + bytes(-length % 4)
 
 
 @privileged.network.entrypoint

@@ -1,4 +1,4 @@
-"""nftables by libnftables (libnftables(3)) in the helper's own process.
+"""nftables by libnftables (libnftables(3)) in the helper's own process, and conntrack.
 
 A change costs a fraction of a millisecond, an ``nft`` process several. A context is kept by each
 thread, since its socket belongs to the network namespace it was opened in.
@@ -10,12 +10,17 @@ from collections.abc import Sequence
 import ctypes
 import errno
 import functools
+import json
+import pathlib
 import re
+import subprocess
 import threading
 from typing import Any
 
 from nova import privileged
+from nova.privileged import sysctl
 
+_JSON = 1 << 4  # NFT_CTX_OUTPUT_JSON
 _LINE = re.compile(
     r'(add|delete|flush) (table|chain|set|map|element|rule|counter) '
     r'(bridge|inet) nova(-nat)?( [^\n]*)?'
@@ -35,6 +40,71 @@ def change(lines: Sequence[str]) -> None:
             raise OSError(errno.EPERM, f'not a change of our tables: {line[:200]}')
     with _lock:
         _run('\n'.join(lines))
+
+
+@privileged.network.entrypoint
+def read() -> list[dict[str, Any]]:
+    """What is in the tables ``nova``, in the format of libnftables-json(5); empty if there are
+    none."""
+    found: list[dict[str, Any]] = []
+    with _lock:
+        library, context = _context()
+        library.nft_ctx_output_set_flags(context, _JSON)
+        try:
+            for family in ('bridge', 'inet'):
+                try:
+                    text = _run(f'list table {family} nova')
+                except OSError:
+                    continue  # there is none
+                found += json.loads(text)['nftables']
+        finally:
+            library.nft_ctx_output_set_flags(context, 0)
+    return found
+
+
+@privileged.network.entrypoint
+def ensure_bridged_packets_tracked() -> bool:
+    """Have br_netfilter hand bridged packets to the inet hooks.
+
+    :returns: False where the kernel has no br_netfilter.
+    """
+    for family in ('iptables', 'ip6tables'):
+        sysctl.write(f'net/bridge/bridge-nf-call-{family}', '1')
+    return pathlib.Path('/proc/sys/net/bridge/bridge-nf-call-iptables').exists()
+
+
+@privileged.network.entrypoint
+def flows(version: int) -> str:
+    """The connections that the kernel knows, in the format of ``conntrack -L -o extended``."""
+    return _conntrack('-L', '-f', f'ipv{version}', '-o', 'extended')
+
+
+@privileged.network.entrypoint
+def cut(version: int, zone: int, values: Sequence[tuple[str, str]]) -> None:
+    """Have the kernel forget one connection. ``values`` are those of its original direction, as
+    conntrack prints them (``src``, ``sport``...)."""
+    options = {
+        'proto': '-p',
+        'src': '-s',
+        'dst': '-d',
+        'sport': '--sport',
+        'dport': '--dport',
+        'type': f'--icmp{"v6" if version == 6 else ""}-type',
+        'code': f'--icmp{"v6" if version == 6 else ""}-code',
+        'id': f'--icmp{"v6" if version == 6 else ""}-id',
+    }
+    words = [word for key, value in values for word in (options[key], str(value))]
+    _conntrack('-D', '-f', f'ipv{version}', '-w', str(zone), *words)
+
+
+def _conntrack(*arguments: str) -> str:
+    done = subprocess.run(
+        ['conntrack', *arguments], capture_output=True, text=True, check=False, timeout=60
+    )
+    # 1 also says that there was nothing of the kind.
+    if done.returncode not in (0, 1):
+        raise OSError(errno.EIO, done.stderr.strip())
+    return done.stdout
 
 
 def close() -> None:
@@ -84,6 +154,7 @@ def _library() -> Any:
     library.nft_ctx_new.argtypes = [ctypes.c_uint32]
     for name in ('nft_ctx_free', 'nft_ctx_buffer_output', 'nft_ctx_buffer_error'):
         getattr(library, name).argtypes = [pointer]
+    library.nft_ctx_output_set_flags.argtypes = [pointer, ctypes.c_uint]
     library.nft_run_cmd_from_buffer.argtypes = [pointer, ctypes.c_char_p]
     for name in ('nft_ctx_get_output_buffer', 'nft_ctx_get_error_buffer'):
         getattr(library, name).argtypes = [pointer]

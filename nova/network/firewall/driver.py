@@ -1,0 +1,47 @@
+"""The port behind which the firewall drivers are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from nova.network.firewall import rules
+
+
+class FirewallDriver(Protocol):
+    """Keeps the NICs of one host to their policies.
+
+    NICs come and go in the order ``prepare``, (the guest starts), ``apply`` and ``refresh`` any
+    number of times, (the guest is gone), ``remove``. Every call is idempotent, and one that
+    changes nothing touches nothing in the kernel. A NIC that was never prepared, or whose rules
+    could not be loaded, is closed; the others do not suffer.
+
+    All raise :class:`nova.exception.FirewallSetupFailed`.
+    """
+
+    #: Whether the domain XML names a filter of libvirt's for each NIC.
+    uses_filterref: bool
+
+    def init_host(
+        self, guests: Mapping[str, Iterable[rules.NicPolicy]], ruleset: rules.Ruleset
+    ) -> None:
+        """Make what all NICs share, and have the rules of the guests that are there, by the names
+        of their instances, in force. What is so already is left alone, what is of no guest is
+        removed."""
+
+    def prepare(
+        self, instance_name: str, nics: Iterable[rules.NicPolicy], ruleset: rules.Ruleset
+    ) -> None:
+        """Have these rules in force as soon as the NICs exist, which they do not yet."""
+
+    def apply(
+        self, instance_name: str, nics: Iterable[rules.NicPolicy], ruleset: rules.Ruleset
+    ) -> None:
+        """Have these rules in force on NICs that may exist: all NICs of the instance. Connections
+        that are no longer allowed are cut."""
+
+    def refresh(self, ruleset: rules.Ruleset) -> None:
+        """Have every NIC follow ``ruleset``, whose groups have changed."""
+
+    def remove(self, instance_name: str, devices: Iterable[str]) -> None:
+        """Forget these NICs, which are gone from the host."""

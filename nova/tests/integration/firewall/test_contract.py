@@ -1,0 +1,403 @@
+"""What every driver does, judged by packets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+import itertools
+from typing import Any
+
+import pytest
+from scapy.layers import dhcp, inet, inet6
+
+from nova.network.firewall import driver as firewall_driver
+from nova.network.firewall import rules
+from nova.tests.integration.firewall import packets
+from nova.tests.integration.firewall.conftest import DRIVERS, Port, World, run
+
+pytestmark = pytest.mark.root
+
+NAME = 'instance-00000001'
+OTHER = 'instance-00000002'
+_numbers = itertools.count(1)
+
+
+def rule(**values: Any) -> rules.SecurityGroupRule:
+    number = f'rule-{next(_numbers)}'
+    return rules.parse_rule(**({'rule_id': number, 'direction': 'ingress'} | values))
+
+
+def group(
+    name: str, *found: rules.SecurityGroupRule, members: Iterable[rules.NicPolicy] = ()
+) -> rules.SecurityGroup:
+    return rules.SecurityGroup(
+        id=name,
+        rules=found,
+        members=tuple(
+            rules.GroupMember(network_id=nic.network_id, address=address)
+            for nic in members
+            for address in (packets.v4(nic), packets.v6(nic))
+        ),
+    )
+
+
+class Scene:
+    """Two guests (a, with ``count`` NICs, and b with one on the first network) and a stranger."""
+
+    def __init__(self, world: World, driver: firewall_driver.FirewallDriver) -> None:
+        self.world, self.driver = world, driver
+        self.ports: dict[str, Port] = {}
+        self.macs: dict[str, str] = {}
+
+    def plug(self, *nics: rules.NicPolicy) -> None:
+        for nic in nics:
+            if nic.bridge not in self.macs:
+                self.macs[nic.bridge] = self.world.bridge(nic.bridge)
+            if nic.device not in self.ports:
+                self.ports[nic.device] = self.world.port(nic.device, nic.bridge)
+
+    def outside(self, bridge: str) -> Port:
+        name = f'up{bridge}'
+        if name not in self.ports:
+            self.ports[name] = self.world.port(name, bridge)
+        return self.ports[name]
+
+    def passes(
+        self, sender: rules.NicPolicy | Port, receiver: rules.NicPolicy | Port, frame: bytes
+    ) -> bool:
+        """Whether the frame comes out there."""
+        source = sender if isinstance(sender, Port) else self.ports[sender.device]
+        target = receiver if isinstance(receiver, Port) else self.ports[receiver.device]
+        if isinstance(sender, Port):
+            last = packets.mark(packets.OUTSIDER_MAC, '192.0.2.66', next(_numbers))
+        else:
+            last = packets.mark(sender.first_hop.mac, packets.v4(sender), next(_numbers))
+        target.drain()
+        source.send(frame, last)
+        return frame in target.until(last)
+
+
+@pytest.fixture
+def scene(world: World, driver: firewall_driver.FirewallDriver) -> Scene:
+    return Scene(world, driver)
+
+
+def open_nic(number: int, network: int | None = None) -> rules.NicPolicy:
+    return packets.nic(number, network)
+
+
+@pytest.mark.parametrize('count', [1, 2, 4, 8])
+def test_nics_speak_with_their_own_addresses_only(scene: Scene, count: int) -> None:
+    nics = [packets.nic(number) for number in range(count)]
+    for nic in nics:
+        scene.macs[nic.bridge] = scene.world.bridge(nic.bridge)
+    scene.driver.prepare(NAME, nics, rules.Ruleset())
+    scene.plug(*nics)
+    for nic in nics:
+        outside = scene.outside(nic.bridge)
+        own = inet.IP(src=packets.v4(nic), dst='192.0.2.1') / inet.UDP(sport=1, dport=2)
+        mac = nic.first_hop.mac
+        assert scene.passes(nic, outside, packets.frame(mac, own))
+        own6 = inet6.IPv6(src=packets.v6(nic), dst='2001:db8:f::1') / inet.UDP(sport=1, dport=2)
+        assert scene.passes(nic, outside, packets.frame(mac, own6))
+        for other in nics:
+            if other is not nic:
+                own.src, own6.src = packets.v4(other), packets.v6(other)
+                assert not scene.passes(nic, outside, packets.frame(mac, own))
+                assert not scene.passes(nic, outside, packets.frame(mac, own6))
+                assert not scene.passes(nic, outside, packets.udp(other, other, 9))
+
+
+def test_a_nic_that_nobody_prepared_is_closed(scene: Scene) -> None:
+    nic = packets.nic(0)
+    scene.plug(nic)
+    outside = scene.outside(nic.bridge)
+    scene.ports[nic.device].send(packets.arp(nic.first_hop.mac, packets.v4(nic), '10.0.0.1'))
+    outside.send(packets.arp(packets.OUTSIDER_MAC, '10.0.0.1', packets.v4(nic)))
+    quiet = packets.mark(packets.OUTSIDER_MAC, '192.0.2.66', 1)
+    watcher = scene.world.port('watcher', nic.bridge)
+    outside.send(quiet)
+    assert watcher.until(quiet) == []
+    assert scene.ports[nic.device].drain() == []
+    assert nic.first_hop.mac not in scene.world.learned(nic.bridge)
+
+
+def test_a_client_of_dhcp(scene: Scene) -> None:
+    nic = packets.nic(0)
+    scene.plug(nic)
+    scene.driver.apply(NAME, [nic], rules.Ruleset())
+    outside = scene.outside(nic.bridge)
+    mac = nic.first_hop.mac
+    message = dhcp.BOOTP(op=1, chaddr=bytes.fromhex(mac.replace(':', ''))) / dhcp.DHCP(
+        options=[('message-type', 'discover'), 'end']
+    )
+    anyone = inet.IP(src='0.0.0.0', dst='255.255.255.255')
+    assert scene.passes(
+        nic, outside, packets.frame(mac, anyone / inet.UDP(sport=68, dport=67) / message)
+    )
+    renewal = inet.IP(src=packets.v4(nic), dst='10.0.0.2') / inet.UDP(sport=68, dport=67) / message
+    assert scene.passes(nic, outside, packets.frame(mac, renewal))
+    answer = inet.UDP(sport=67, dport=68) / dhcp.BOOTP(op=2)
+    for server, right in (('10.0.0.2', True), ('10.0.0.66', False)):
+        offer = packets.frame(
+            packets.OUTSIDER_MAC, inet.IP(src=server, dst=packets.v4(nic)) / answer
+        )
+        assert scene.passes(outside, nic, offer) is right
+
+
+def test_only_the_router_advertises(scene: Scene) -> None:
+    nic = packets.nic(0)
+    scene.plug(nic)
+    scene.driver.apply(NAME, [nic], rules.Ruleset())
+    outside = scene.outside(nic.bridge)
+    for router, right in (('fe80::1', True), ('fe80::66', False)):
+        advert = inet6.IPv6(src=router, dst='ff02::1', hlim=255) / inet6.ICMPv6ND_RA()
+        assert scene.passes(outside, nic, packets.frame(packets.OUTSIDER_MAC, advert)) is right
+
+
+def test_groups_of_each_nic(scene: Scene) -> None:
+    """NICs of one guest in different groups, and in none."""
+    first = packets.nic(0, groups=('web',))
+    second = packets.nic(1, groups=('ssh', 'web'))
+    third = packets.nic(2, groups=())
+    fourth = packets.nic(3, groups=None)
+    nics = [first, second, third, fourth]
+    peers = [open_nic(10 + n, n) for n in range(4)]
+    scene.plug(*nics, *peers)
+    ruleset = rules.Ruleset(
+        groups=(
+            group(
+                'web',
+                rule(protocol='udp', port_min=80),
+                rule(protocol='udp', port_min=80, ethertype='IPv6'),
+            ),
+            group('ssh', rule(protocol='udp', port_min=22, port_max=23)),
+        )
+    )
+    scene.driver.apply(NAME, nics, ruleset)
+    scene.driver.apply(OTHER, peers, rules.Ruleset())
+    allowed = {0: {80}, 1: {80, 22, 23}, 2: set(), 3: {80, 22, 23, 24}}
+    for number, (nic, peer) in enumerate(zip(nics, peers, strict=True)):
+        for port in (80, 22, 23, 24):
+            passed = scene.passes(peer, nic, packets.udp(peer, nic, port))
+            assert passed is (port in allowed[number]), (number, port)
+        assert scene.passes(peer, nic, packets.udp6(peer, nic, 80)) is (number != 2)
+        # No egress rule: nothing new from the guest, but answers pass.
+        assert scene.passes(nic, peer, packets.udp(nic, peer, 5)) is (number == 3)
+        answer = packets.udp(nic, peer, 4000, source_port=80)
+        assert scene.passes(nic, peer, answer) is (number != 2)
+
+
+def test_egress(scene: Scene) -> None:
+    nic, peer = packets.nic(0, groups=('out',)), open_nic(10, 0)
+    scene.plug(nic, peer)
+    ruleset = rules.Ruleset(
+        groups=(
+            group(
+                'out',
+                rule(direction='egress', protocol='udp', port_min=53, remote_cidr=packets.v4(peer)),
+                rule(direction='egress', protocol='tcp'),
+            ),
+        )
+    )
+    scene.driver.apply(NAME, [nic], ruleset)
+    scene.driver.apply(OTHER, [peer], rules.Ruleset())
+    assert scene.passes(nic, peer, packets.udp(nic, peer, 53))
+    assert scene.passes(peer, nic, packets.udp(peer, nic, 4000, source_port=53))
+    assert not scene.passes(nic, peer, packets.udp(nic, peer, 54))
+    assert not scene.passes(peer, nic, packets.udp(peer, nic, 53))
+    assert scene.passes(nic, peer, packets.tcp(nic, peer, 'S', ports=(1000, 99)))
+    outside = scene.outside(nic.bridge)
+    elsewhere = inet.IP(src=packets.v4(nic), dst='192.0.2.9') / inet.UDP(sport=4000, dport=53)
+    assert not scene.passes(nic, outside, packets.frame(nic.first_hop.mac, elsewhere))
+
+
+@pytest.mark.parametrize(('kind', 'code'), [(None, None), (8, None), (8, 0), (3, 4)])
+def test_icmp_types(scene: Scene, kind: int | None, code: int | None) -> None:
+    nic, peer = packets.nic(0, groups=('ping',)), open_nic(10, 0)
+    scene.plug(nic, peer)
+    ruleset = rules.Ruleset(
+        groups=(group('ping', rule(protocol='icmp', port_min=kind, port_max=code)),)
+    )
+    scene.driver.apply(NAME, [nic], ruleset)
+    scene.driver.apply(OTHER, [peer], rules.Ruleset())
+    for sent in ((8, 0), (8, 1), (13, 0)):
+        expected = kind in (None, sent[0]) and code in (None, sent[1])
+        # An id each, or they would be of one connection.
+        message = packets.icmp(peer, nic, *sent, number=sent[0] * 8 + sent[1])
+        assert scene.passes(peer, nic, message) is expected, sent
+
+
+def test_members_of_a_group(scene: Scene) -> None:
+    """Two networks with the same range: a member's address on one is a stranger's on the other."""
+    nic, twin = packets.nic(0, groups=('db',)), packets.nic(1, groups=('db',))
+    twin = rules.NicPolicy(
+        vif_id=twin.vif_id,
+        device=twin.device,
+        bridge=twin.bridge,
+        network_id=twin.network_id,
+        groups=('db',),
+        first_hop=rules.FirstHop(
+            mac=twin.first_hop.mac, ipv4=('10.0.0.10',), ipv6=nic.first_hop.ipv6[1:]
+        ),
+    )
+    member = open_nic(10, 0)
+    stranger = rules.NicPolicy(
+        vif_id='s',
+        device='tapstranger0000',
+        bridge=twin.bridge,
+        network_id=twin.network_id,
+        first_hop=member.first_hop,
+    )
+    scene.plug(nic, twin, member, stranger)
+    db = group('db', rule(protocol='udp', port_min=5432, remote_group_id='app'))
+    ruleset = rules.Ruleset(groups=(db, group('app', members=[member])))
+    scene.driver.apply(NAME, [nic, twin], ruleset)
+    scene.driver.apply(OTHER, [member, stranger], rules.Ruleset())
+    assert scene.passes(member, nic, packets.udp(member, nic, 5432))
+    datagram = inet.IP(src='10.0.0.20', dst='10.0.0.10') / inet.UDP(sport=4000, dport=5432)
+    twins = packets.frame(member.first_hop.mac, datagram, twin.first_hop.mac)
+    assert not scene.passes(stranger, twin, twins)
+    # The group loses its member, and gets the stranger.
+    app = rules.SecurityGroup(
+        id='app',
+        members=(rules.GroupMember(network_id=twin.network_id, address='10.0.0.20'),),
+    )
+    scene.driver.refresh(rules.Ruleset(groups=(app,)))
+    assert not scene.passes(member, nic, packets.udp(member, nic, 5432, source_port=4001))
+    assert scene.passes(stranger, twin, twins)
+
+
+def connections() -> list[str]:
+    return run('conntrack', '-L', check=False).splitlines()
+
+
+def test_a_revoked_rule_cuts_what_it_had_admitted(scene: Scene) -> None:
+    """TCP, UDP and ICMP, and nothing else."""
+    nic, peer = packets.nic(0, groups=('g',)), open_nic(10, 0)
+    other = packets.nic(1, groups=('h',))
+    other_peer = open_nic(11, 1)
+    scene.plug(nic, peer, other, other_peer)
+    kept = rule(protocol='udp', port_min=2000)
+    revoked = (
+        rule(protocol='udp', port_min=1000),
+        rule(protocol='tcp', port_min=1000),
+        rule(protocol='icmp', port_min=8),
+    )
+    before = group('g', kept, *revoked)
+    theirs = group('h', *revoked)
+    scene.driver.apply(NAME, [nic, other], rules.Ruleset(groups=(before, theirs)))
+    scene.driver.apply(OTHER, [peer, other_peer], rules.Ruleset())
+
+    def flows(client: rules.NicPolicy, server: rules.NicPolicy) -> dict[str, bool]:
+        """Which connections live: whether what belongs to them passes."""
+        return {
+            'udp': scene.passes(
+                server, client, packets.udp(server, client, 4000, source_port=1000)
+            ),
+            'tcp': scene.passes(
+                server, client, packets.tcp(server, client, 'A', ports=(1000, 4000), seq=2, ack=2)
+            ),
+            'icmp': scene.passes(server, client, packets.icmp(server, client, 0)),
+        }
+
+    for client, server in ((peer, nic), (other_peer, other)):
+        assert scene.passes(client, server, packets.udp(client, server, 1000))
+        assert scene.passes(
+            client, server, packets.tcp(client, server, 'S', ports=(4000, 1000), seq=1)
+        )
+        assert scene.passes(
+            server, client, packets.tcp(server, client, 'SA', ports=(1000, 4000), seq=1, ack=2)
+        )
+        assert scene.passes(
+            client, server, packets.tcp(client, server, 'A', ports=(4000, 1000), seq=2, ack=2)
+        )
+        assert scene.passes(client, server, packets.icmp(client, server))
+        assert flows(client, server) == dict.fromkeys(('udp', 'tcp', 'icmp'), True)
+    assert scene.passes(peer, nic, packets.udp(peer, nic, 2000))
+    scene.driver.refresh(rules.Ruleset(groups=(group('g', kept),)))
+    assert flows(peer, nic) == dict.fromkeys(('udp', 'tcp', 'icmp'), False), connections()
+    assert not scene.passes(
+        peer, nic, packets.tcp(peer, nic, 'A', ports=(4000, 1000), seq=2, ack=2)
+    )
+    assert scene.passes(nic, peer, packets.udp(nic, peer, 4000, source_port=2000))
+    assert flows(other_peer, other) == dict.fromkeys(('udp', 'tcp', 'icmp'), True)
+
+
+def test_a_change_loses_nothing(scene: Scene) -> None:
+    """While groups change, every frame of an admitted connection arrives."""
+    nic, peer = packets.nic(0, groups=('g',)), open_nic(10, 0)
+    scene.plug(nic, peer)
+    kept = rule(protocol='udp', port_min=1000)
+    scene.driver.apply(NAME, [nic], rules.Ruleset(groups=(group('g', kept),)))
+    scene.driver.apply(OTHER, [peer], rules.Ruleset())
+    lost = 0
+    for number in range(20):
+        scene.driver.refresh(
+            rules.Ruleset(groups=(group('g', kept, rule(protocol='tcp', port_min=number + 1)),))
+        )
+        lost += not scene.passes(peer, nic, packets.udp(peer, nic, 1000))
+        lost += not scene.passes(nic, peer, packets.udp(nic, peer, 4000, source_port=1000))
+    assert lost == 0
+
+
+def snapshot() -> str:
+    """All rules of the host, with handles, which are new for whatever is made anew."""
+    return run('nft', '-a', '-s', 'list', 'ruleset')
+
+
+def test_a_second_apply_and_a_restart_change_nothing(scene: Scene, driver_name: str) -> None:
+    nics = [packets.nic(0, groups=('g',)), packets.nic(1, groups=('g', 'h')), packets.nic(2)]
+    scene.plug(*nics)
+    ruleset = rules.Ruleset(
+        groups=(
+            group('g', rule(protocol='tcp', port_min=1, remote_group_id='h')),
+            group('h', rule(remote_cidr='10.0.0.0/8'), members=nics),
+        ),
+        provider=(rule(protocol='udp', port_min=19),),
+    )
+    scene.driver.apply(NAME, nics, ruleset)
+    before = snapshot()
+    scene.driver.apply(NAME, nics, ruleset)
+    scene.driver.refresh(ruleset)
+    assert snapshot() == before
+    again = DRIVERS[driver_name]()
+    again.init_host({NAME: nics}, ruleset)
+    again.apply(NAME, nics, ruleset)
+    assert snapshot() == before
+
+
+def test_what_is_removed_leaves_nothing(scene: Scene) -> None:
+    nics = [packets.nic(0, groups=('g',)), packets.nic(1)]
+    scene.plug(*nics)
+    before = snapshot()
+    ruleset = rules.Ruleset(groups=(group('g', rule(remote_group_id='g'), members=nics),))
+    scene.driver.apply(NAME, nics, ruleset)
+    scene.driver.remove(NAME, [nic.device for nic in nics])
+    scene.driver.remove(NAME, [nic.device for nic in nics])
+    assert strip(snapshot()) == strip(before)
+
+
+def strip(text: str) -> list[str]:
+    return [line.partition(' # handle')[0] for line in text.splitlines()]
+
+
+def test_lost_tables_are_made_again(scene: Scene) -> None:
+    nic, peer = open_nic(0), open_nic(10, 0)
+    scene.plug(nic, peer)
+    scene.driver.apply(NAME, [nic], rules.Ruleset())
+    run('nft', 'flush', 'ruleset')
+    scene.driver.apply(OTHER, [peer], rules.Ruleset())
+    assert scene.passes(peer, nic, packets.udp(peer, nic, 1))
+    assert not scene.passes(peer, nic, packets.udp(nic, nic, 1))
+
+
+def test_provider_rules_come_first(scene: Scene) -> None:
+    nic, peer = packets.nic(0, groups=('g',)), open_nic(10, 0)
+    scene.plug(nic, peer)
+    ruleset = rules.Ruleset(
+        groups=(group('g', rule()),), provider=(rule(protocol='udp', port_min=19),)
+    )
+    scene.driver.apply(NAME, [nic], ruleset)
+    scene.driver.apply(OTHER, [peer], ruleset)
+    assert scene.passes(peer, nic, packets.udp(peer, nic, 20))
+    assert not scene.passes(peer, nic, packets.udp(peer, nic, 19))
