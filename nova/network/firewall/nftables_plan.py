@@ -335,9 +335,9 @@ def plan_state(
         elements.update(nic_elements(nic, bridges[nic.bridge]))
         if nic.groups is not None:
             chains.update(_combination(nic.groups))
-    for name in {nic.bridge for nic in usable}:
+    for name in sorted({nic.bridge for nic in usable}):
         elements.update(_bridge_elements(bridges[name]))
-    used = {group for nic in usable for group in nic.groups or ()}
+    used = sorted({group for nic in usable for group in nic.groups or ()})
     sets: dict[str, str] = {}
     for group_id in used:
         group = ruleset.group(group_id) or rules.SecurityGroup(id=group_id)
@@ -485,7 +485,7 @@ def render_change(old: State, new: State) -> tuple[str, ...]:
     lines = []
     fresh = [name for name in new.chains if name not in old.chains and name not in CHAINS]
     lines += [f'add chain bridge {TABLE} {name}' for name in fresh]
-    for name in new.sets.keys() - old.sets.keys():
+    for name in sorted(new.sets.keys() - old.sets.keys()):
         lines.append(f'add set bridge {TABLE} {name} {{ {new.sets[name]}; }}')
     lines += _render_elements('delete', old.elements, new.elements)
     lines += _render_elements('add', new.elements, old.elements)
