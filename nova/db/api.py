@@ -27,6 +27,7 @@ from nova.db.instances import (
     instance_update,
 )
 from nova.db.networks import (
+    instance_uuid_by_address,
     network_claim_host,
     network_create,
     network_delete,
@@ -74,6 +75,7 @@ __all__ = [
     'instance_list',
     'instance_set_fault',
     'instance_update',
+    'instance_uuid_by_address',
     'network_claim_host',
     'network_create',
     'network_delete',

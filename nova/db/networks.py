@@ -317,6 +317,19 @@ def vifs_of_instances(uuids: Iterable[str]) -> dict[str, tuple[records.Vif, ...]
     return {uuid: tuple(v for v in found if v.instance_uuid == uuid) for uuid in wanted}
 
 
+def instance_uuid_by_address(network_uuid: str, address: str) -> str | None:
+    """Whose NIC on the network has this fixed IP; None: nobody's."""
+    vif, fixed_ip, network = models.Vif, models.FixedIp, models.Network
+    query = (
+        sa.select(vif.instance_uuid)
+        .join(fixed_ip, fixed_ip.vif_id == vif.id)
+        .join(network, network.id == fixed_ip.network_id)
+        .where(network.uuid == network_uuid, fixed_ip.address == address)
+    )
+    with session.database().reader() as db:
+        return db.scalar(query)
+
+
 def vifs_of_networks(uuids: Iterable[str]) -> dict[str, tuple[records.Vif, ...]]:
     """The NICs on each network, by instance and index; every uuid asked for is a key."""
     wanted = list(uuids)

@@ -21,14 +21,19 @@ from nova import context as nova_context
 from nova import exception
 from nova.db import api as db
 from nova.db import records
-from nova.network import addressing, info, model, reach, rpcapi, topology
+from nova.network import addressing, answers, info, model, reach, rpcapi, topology
 from nova.network.linux import host as linux_host
-from nova.network.linux import nat
+from nova.network.linux import metadata, nat
 
 LOG = log.getLogger(__name__)
 
 #: Makes a host's forwarding true (:meth:`nova.network.linux.nat.Forwarding.apply`).
-ApplyReach = Callable[[reach.Reach], None]
+ApplyReach = Callable[[reach.Reach, bool], None]
+#: Makes a host's metadata servers true: ``(bridges by network uuid, uuids looked at or None for
+#: all)`` to what failed (:meth:`nova.network.linux.metadata.MetadataServers.apply`).
+ApplyMetadata = Callable[
+    [Mapping[str, str], Collection[str] | None], dict[str, exception.NetworkSetupFailed]
+]
 #: Makes a host's networks true: ``(state, uuids looked at or None for all)`` to what failed, by
 #: uuid (:meth:`nova.network.linux.host.HostNetworks.apply`).
 Apply = Callable[
@@ -76,6 +81,7 @@ class NetworkService:
     :param apply: makes this host's networks true.
     :param apply_reach: makes its forwarding between them true.
     :param reach_options: what the operator allows.
+    :param apply_metadata: makes its metadata servers what they should be.
     :param mac_attempts: how often MAC addresses are drawn for one instance.
     :param quarantine_s: seconds that a freed address is kept from others.
     :param random_source: where MAC addresses and the uuids of NICs come from.
@@ -88,6 +94,7 @@ class NetworkService:
         apply: Apply,
         apply_reach: ApplyReach,
         reach_options: reach.Options,
+        apply_metadata: ApplyMetadata,
         mac_attempts: int,
         quarantine_s: int,
         random_source: random.Random | None = None,
@@ -99,6 +106,7 @@ class NetworkService:
         self._other_hosts = rpcapi.NetworkAPI()
         self._apply_networks = apply
         self._apply_reach = apply_reach
+        self._apply_metadata = apply_metadata
         self._reach_options = reach_options
         self._changes = _Changes(self._apply, self._plan)
 
@@ -228,12 +236,15 @@ class NetworkService:
     ) -> dict[str, exception.NetworkSetupFailed]:
         """The networks are kept apart before the first of them has a gateway."""
         try:
-            self._apply_reach(reach.plan_reach(self._served(), self._reach_options))
+            wanted = reach.plan_reach(self._served(), self._reach_options)
+            self._apply_reach(wanted, within is None)
         except exception.NovaException as exc:
             failed = exception.NetworkSetupFailed(network='forwarding', reason=exc.message)
             uuids = [network.uuid for network in state.networks] if within is None else within
             return dict.fromkeys(uuids, failed)
-        return self._apply_networks(state, within)
+        failures = self._apply_networks(state, within)
+        bridges = {n.uuid: n.link.name for n in state.networks if n.uuid not in failures}
+        return failures | self._apply_metadata(bridges, within)
 
     def _served(self) -> list[records.Network]:
         return [network for network in db.network_list() if network.host == self._options.host]
@@ -313,6 +324,9 @@ def from_conf(conf: Any) -> NetworkService:
             egress=dict(group.network_egress),
             forward_between=tuple(reach.parse_pair(pair) for pair in group.forward_between),
         ),
+        apply_metadata=metadata.MetadataServers(
+            answers.Answers(group.dhcp_domain).find, conf.run_path
+        ).apply,
         mac_attempts=group.create_unique_mac_attempts,
         quarantine_s=group.fixed_ip_quarantine_s,
     )

@@ -22,12 +22,17 @@ from oslo_privsep import capabilities, daemon, priv_context
 
 import nova.conf
 
-#: Links, addresses, settings of the network; signals to DHCP servers, which run as another user.
+#: Links, addresses, settings of the network; the port of the metadata service; signals to DHCP
+#: servers, which run as another user.
 network = priv_context.PrivContext(
     'nova.privileged',
     cfg_section='privileged_network',
     pypath=f'{__name__}.network',
-    capabilities=[capabilities.CAP_NET_ADMIN, capabilities.CAP_KILL],
+    capabilities=[
+        capabilities.CAP_NET_ADMIN,
+        capabilities.CAP_NET_BIND_SERVICE,
+        capabilities.CAP_KILL,
+    ],
 )
 
 #: Files that libvirt and QEMU make for themselves in our folders.

@@ -21,6 +21,7 @@ from nova import exception, privileged
 from nova.network import topology
 from nova.network.linux import bridge, dnsmasq
 from nova.privileged import link as privileged_link
+from nova.privileged import metadata as privileged_metadata
 from nova.privileged import sysctl as privileged_sysctl
 
 LOG = log.getLogger(__name__)
@@ -94,6 +95,7 @@ class HostNetworks:
         bridge.ensure_bridges([network.link])
         address, _, length = network.address.partition('/')
         privileged_link.ensure_address(network.link.name, address, int(length))
+        privileged_link.ensure_address(network.link.name, privileged_metadata.ADDRESS, 32)
         if network.forwards and privileged_sysctl.ensure_forwarding():
             self._keep_others_from_forwarding()
         privileged_sysctl.ensure_device_forwarding(network.link.name, network.forwards)
@@ -116,6 +118,7 @@ class HostNetworks:
             if not bridge.remove_bridge(made.bridge):
                 address, _, length = made.address.partition('/')
                 privileged_link.remove_address(made.bridge, address, int(length))
+                privileged_link.remove_address(made.bridge, privileged_metadata.ADDRESS, 32)
             LOG.info('network %s: removed from this host', uuid)
         dnsmasq.remove_files(str(folder))
 

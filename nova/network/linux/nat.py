@@ -13,13 +13,15 @@ class Forwarding:
     def __init__(self) -> None:
         self._written: tuple[str, ...] | None = None
 
-    def apply(self, wanted: reach.Reach) -> None:
-        """Make it true; what is already so is left alone.
+    def apply(self, wanted: reach.Reach, afresh: bool = False) -> None:
+        """Make it true.
 
+        :param afresh: write it even if nothing has changed since it was last written; somebody
+            else may have changed the table.
         :raises NetworkSetupFailed: the kernel or libnftables refused; what was, is.
         """
         commands = reach.render_table(wanted)
-        if commands == self._written:
+        if commands == self._written and not afresh:
             return
         try:
             nft.change(list(commands))

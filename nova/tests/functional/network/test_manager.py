@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 import concurrent.futures
 import dataclasses
 import random
@@ -32,11 +32,20 @@ class Recorder:
         self.gate: threading.Event | None = None
         self.reach = reach.Reach()
         self.reach_broken = False
+        self.metadata: dict[str, str] = {}
 
-    def apply_reach(self, wanted: reach.Reach) -> None:
+    def apply_reach(self, wanted: reach.Reach, afresh: bool) -> None:
         if self.reach_broken:
             raise exception.NetworkSetupFailed(network='forwarding', reason='broken')
         self.reach = wanted
+
+    def apply_metadata(
+        self, wanted: Mapping[str, str], within: Collection[str] | None
+    ) -> dict[str, exception.NetworkSetupFailed]:
+        for uuid in [u for u in self.metadata if within is None or u in within]:
+            del self.metadata[uuid]
+        self.metadata |= wanted
+        return {}
 
     def apply(
         self, state: topology.HostState, within: Collection[str] | None
@@ -78,6 +87,7 @@ class Cloud:
             apply=self.hosts[host].apply,
             apply_reach=self.hosts[host].apply_reach,
             reach_options=reach.Options(),
+            apply_metadata=self.hosts[host].apply_metadata,
             mac_attempts=3,
             quarantine_s=0,
             random_source=random.Random(seed),

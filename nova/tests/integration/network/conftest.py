@@ -34,6 +34,7 @@ from nova.tests.unit.network import samples
 
 CONF = nova.conf.CONF
 
+METADATA = '169.254.169.254/32'
 _LINK_VALUES = ('info_data', 'info_slave_data')
 _RUNNING = ('state', 'topology_change', 'topology_change_detected', 'topology_change_ack')
 
@@ -149,8 +150,9 @@ class Host:
         return {link['ifname']: link for link in found}
 
     def addresses(self, name: str) -> set[str]:
+        """Those of the network; that of the metadata service is the same on all."""
         found = self.links()[name]['addr_info']
-        return {f'{entry["local"]}/{entry["prefixlen"]}' for entry in found}
+        return {f'{entry["local"]}/{entry["prefixlen"]}' for entry in found} - {METADATA}
 
     def pid(self, uuid: str) -> int | None:
         return privileged_dnsmasq.running_pid(f'{self.run_path}/networks/{uuid}/dnsmasq.pid')
