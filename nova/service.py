@@ -124,6 +124,9 @@ def build_compute_manager(conf: Any) -> compute_manager.ComputeManager:
         groups=build_group_api(conf),
         console_log_max_bytes=conf.compute.console_log_max_bytes,
         reserved_host_memory_mb=conf.compute.reserved_host_memory_mb,
+        detach_timeout_s=conf.compute.detach_timeout_s,
+        shutdown_timeout_s=conf.compute.shutdown_timeout_s,
+        max_nics=conf.api.max_nics_per_server,
     )
 
 

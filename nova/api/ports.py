@@ -52,6 +52,34 @@ class ComputeApi(Protocol):
 
     def delete(self, context: Context, instance: records.Instance, /) -> None: ...
 
+    def attach_interface(
+        self,
+        context: Context,
+        instance: records.Instance,
+        /,
+        *,
+        network: str | None,
+        fixed_ip: str | None,
+    ) -> model.VIF: ...
+
+    def detach_interface(
+        self, context: Context, instance: records.Instance, vif_id: str, /
+    ) -> None: ...
+
+    def add_fixed_ip(
+        self, context: Context, instance: records.Instance, network: str, /
+    ) -> model.VIF: ...
+
+    def remove_fixed_ip(
+        self, context: Context, instance: records.Instance, address: str, /
+    ) -> model.VIF: ...
+
+    def stop(self, context: Context, instance: records.Instance, /) -> None: ...
+
+    def start(self, context: Context, instance: records.Instance, /) -> None: ...
+
+    def reboot(self, context: Context, instance: records.Instance, /, *, hard: bool) -> None: ...
+
     def get_console_output(
         self, context: Context, instance: records.Instance, length: int | None, /
     ) -> str: ...

@@ -32,6 +32,7 @@ from nova.api.policies import servers as server_rules
 from nova.api.policies import services as service_rules
 from nova.api.schemas import flavors as flavor_schemas
 from nova.api.schemas import hosts as host_schemas
+from nova.api.schemas import interfaces as interface_schemas
 from nova.api.schemas import security_groups as group_schemas
 from nova.api.schemas import servers as server_schemas
 
@@ -72,6 +73,33 @@ SERVER_ACTIONS: Mapping[str, Operation] = {
         body=group_schemas.remove,
         status=202,
     ),
+    'addFixedIp': Operation(
+        handler=server_actions.add_fixed_ip,
+        rule=interface_rules.FIXED_IPS,
+        body=interface_schemas.add_fixed_ip,
+        status=202,
+    ),
+    'removeFixedIp': Operation(
+        handler=server_actions.remove_fixed_ip,
+        rule=interface_rules.FIXED_IPS,
+        body=interface_schemas.remove_fixed_ip,
+        status=202,
+    ),
+    'os-start': Operation(
+        handler=server_actions.start,
+        rule=server_rules.START,
+        body=server_schemas.start,
+        status=202,
+    ),
+    'os-stop': Operation(
+        handler=server_actions.stop, rule=server_rules.STOP, body=server_schemas.stop, status=202
+    ),
+    'reboot': Operation(
+        handler=server_actions.reboot,
+        rule=server_rules.REBOOT,
+        body=server_schemas.reboot,
+        status=202,
+    ),
 }
 
 ROUTES: Mapping[str, Mapping[str, Operation | Mapping[str, Operation]]] = {
@@ -105,9 +133,15 @@ ROUTES: Mapping[str, Mapping[str, Operation | Mapping[str, Operation]]] = {
     },
     '/servers/{server_id}/os-interface': {
         'GET': Operation(handler=interfaces.index, rule=interface_rules.LIST),
+        'POST': Operation(
+            handler=interfaces.attach,
+            rule=interface_rules.CREATE,
+            body=interface_schemas.attach,
+        ),
     },
     '/servers/{server_id}/os-interface/{port_id}': {
         'GET': Operation(handler=interfaces.show, rule=interface_rules.SHOW),
+        'DELETE': Operation(handler=interfaces.detach, rule=interface_rules.DELETE, status=202),
     },
     '/servers/{server_id}/os-security-groups': {
         'GET': Operation(handler=security_groups.index_of_server, rule=group_rules.SERVER_LIST),

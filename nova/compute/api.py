@@ -5,7 +5,7 @@ Authorization is the HTTP layer's; here a project sees its own instances and an 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 import uuid
 
@@ -16,6 +16,7 @@ from nova import exception, liveness
 from nova.compute import names
 from nova.db import api as db
 from nova.db import records
+from nova.network import model
 
 
 class Images(Protocol):
@@ -34,6 +35,12 @@ class Networks(Protocol):
         security_groups_asked: tuple[str, ...],
     ) -> tuple[records.RequestedNetwork, ...]: ...
 
+    def choose_network(
+        self, project_id: str, network: str | None, fixed_ip: str | None
+    ) -> records.RequestedNetwork: ...
+
+    def network_infos(self, instance_uuids: Sequence[str]) -> dict[str, model.NetworkInfo]: ...
+
 
 class NetworkRpc(Protocol):
     def deallocate_for_instance(
@@ -44,6 +51,45 @@ class NetworkRpc(Protocol):
 class ComputeRpc(Protocol):
     def terminate_instance(
         self, context: nova_context.RequestContext, *, host: str, instance_uuid: str
+    ) -> None: ...
+
+    def attach_interface(
+        self,
+        context: nova_context.RequestContext,
+        *,
+        host: str,
+        instance_uuid: str,
+        requested_network: records.RequestedNetwork,
+    ) -> model.VIF: ...
+
+    def detach_interface(
+        self, context: nova_context.RequestContext, *, host: str, instance_uuid: str, vif_id: str
+    ) -> None: ...
+
+    def add_fixed_ip(
+        self, context: nova_context.RequestContext, *, host: str, instance_uuid: str, vif_id: str
+    ) -> model.VIF: ...
+
+    def remove_fixed_ip(
+        self,
+        context: nova_context.RequestContext,
+        *,
+        host: str,
+        instance_uuid: str,
+        vif_id: str,
+        address: str,
+    ) -> model.VIF: ...
+
+    def stop_instance(
+        self, context: nova_context.RequestContext, *, host: str, instance_uuid: str
+    ) -> None: ...
+
+    def start_instance(
+        self, context: nova_context.RequestContext, *, host: str, instance_uuid: str
+    ) -> None: ...
+
+    def reboot_instance(
+        self, context: nova_context.RequestContext, *, host: str, instance_uuid: str, hard: bool
     ) -> None: ...
 
     def get_console_output(
@@ -211,8 +257,7 @@ class API:
 
         :raises InstanceIsLocked: it is locked and the caller is no administrator.
         """
-        if instance.locked and not context.is_admin:
-            raise exception.InstanceIsLocked(instance_id=instance.uuid)
+        _check_unlocked(context, instance)
         instance = db.instance_update(instance.uuid, task_state=records.TaskState.DELETING)
         if instance.host is None:
             # it was never placed, and DELETING keeps the scheduler from placing it now
@@ -222,6 +267,156 @@ class API:
         self._compute_rpc.terminate_instance(
             context, host=instance.host, instance_uuid=instance.uuid
         )
+
+    # --- NICs of an instance
+
+    def attach_interface(
+        self,
+        context: nova_context.RequestContext,
+        instance: records.Instance,
+        *,
+        network: str | None = None,
+        fixed_ip: str | None = None,
+    ) -> model.VIF:
+        """Give the instance one more NIC, after all that it ever had.
+
+        :param network: its uuid, or a label that only one of the project's networks has; None: the
+            only network that the project may use.
+        :raises InstanceIsLocked:
+        :raises InstanceInvalidState: it has no guest yet, or something is being done to it.
+        :raises NetworkNotFound:
+        :raises InvalidInput: it is not clear which network is meant.
+        :raises QuotaExceeded: and what else an allocation raises.
+        """
+        host = _check_changeable(context, instance, 'attach_interface')
+        requested = self._networks.choose_network(instance.project_id, network, fixed_ip)
+        return self._compute_rpc.attach_interface(
+            context, host=host, instance_uuid=instance.uuid, requested_network=requested
+        )
+
+    def detach_interface(
+        self, context: nova_context.RequestContext, instance: records.Instance, vif_id: str
+    ) -> None:
+        """Start taking a NIC out. It is gone when the guest has let go of it; until then its
+        state is DETACHING. Asking again is no error.
+
+        :raises InstanceIsLocked:
+        :raises InstanceInvalidState:
+        :raises VifNotFound:
+        """
+        host = _check_changeable(context, instance, 'detach_interface')
+        if vif_id not in {vif.id for vif in self._vifs(instance)}:
+            raise exception.VifNotFound(vif_id=vif_id)
+        self._compute_rpc.detach_interface(
+            context, host=host, instance_uuid=instance.uuid, vif_id=vif_id
+        )
+
+    def add_fixed_ip(
+        self, context: nova_context.RequestContext, instance: records.Instance, network: str
+    ) -> model.VIF:
+        """Give the first NIC that the instance has on a network one more address.
+
+        :param network: as for :meth:`attach_interface`.
+        :raises InvalidInput: no NIC of the instance is on that network.
+        :raises InstanceIsLocked:
+        :raises InstanceInvalidState:
+        :raises NetworkNotFound:
+        :raises NoMoreFixedIps:
+        """
+        host = _check_changeable(context, instance, 'add_fixed_ip')
+        uuid = self._networks.choose_network(instance.project_id, network, None).network_uuid
+        for vif in self._vifs(instance):
+            if vif.network.id == uuid and vif.state is model.VifState.ACTIVE:
+                return self._compute_rpc.add_fixed_ip(
+                    context, host=host, instance_uuid=instance.uuid, vif_id=vif.id
+                )
+        raise exception.InvalidInput(
+            field='networkId', reason=f'the server has no interface on network {network}'
+        )
+
+    def remove_fixed_ip(
+        self, context: nova_context.RequestContext, instance: records.Instance, address: str
+    ) -> model.VIF:
+        """Take an address from the NIC that has it.
+
+        :raises InvalidInput: no NIC of the instance has it.
+        :raises Conflict: it is the only address of its NIC.
+        :raises InstanceIsLocked:
+        :raises InstanceInvalidState:
+        """
+        host = _check_changeable(context, instance, 'remove_fixed_ip')
+        for vif in self._vifs(instance):
+            if address in vif.addresses:
+                return self._compute_rpc.remove_fixed_ip(
+                    context,
+                    host=host,
+                    instance_uuid=instance.uuid,
+                    vif_id=vif.id,
+                    address=address,
+                )
+        raise exception.InvalidInput(
+            field='address', reason=f'no interface of the server has {address}'
+        )
+
+    def _vifs(self, instance: records.Instance) -> Iterable[model.VIF]:
+        return self._networks.network_infos([instance.uuid])[instance.uuid]
+
+    # --- power
+
+    def stop(self, context: nova_context.RequestContext, instance: records.Instance) -> None:
+        """Start stopping the guest.
+
+        :raises InstanceIsLocked:
+        :raises InstanceInvalidState: it does not run, or something is being done to it.
+        """
+        host = self._begin(
+            context, instance, 'stop', (records.VmState.ACTIVE,), records.TaskState.POWERING_OFF
+        )
+        self._compute_rpc.stop_instance(context, host=host, instance_uuid=instance.uuid)
+
+    def start(self, context: nova_context.RequestContext, instance: records.Instance) -> None:
+        """Start the stopped guest again.
+
+        :raises InstanceIsLocked:
+        :raises InstanceInvalidState: it is not stopped, or something is being done to it.
+        """
+        host = self._begin(
+            context, instance, 'start', (records.VmState.STOPPED,), records.TaskState.POWERING_ON
+        )
+        self._compute_rpc.start_instance(context, host=host, instance_uuid=instance.uuid)
+
+    def reboot(
+        self, context: nova_context.RequestContext, instance: records.Instance, *, hard: bool
+    ) -> None:
+        """Let the guest be stopped and started again.
+
+        :param hard: do not ask the guest to shut down; it may be stopped already.
+        :raises InstanceIsLocked:
+        :raises InstanceInvalidState:
+        """
+        task = records.TaskState.REBOOTING_HARD if hard else records.TaskState.REBOOTING
+        states = (records.VmState.ACTIVE, records.VmState.STOPPED)[: 2 if hard else 1]
+        host = self._begin(context, instance, 'reboot', states, task)
+        self._compute_rpc.reboot_instance(
+            context, host=host, instance_uuid=instance.uuid, hard=hard
+        )
+
+    def _begin(
+        self,
+        context: nova_context.RequestContext,
+        instance: records.Instance,
+        method: str,
+        states: tuple[records.VmState, ...],
+        task: records.TaskState,
+    ) -> str:
+        """Note what is to be done, if nothing else is; returns the instance's host."""
+        host = _check_changeable(context, instance, method)
+        if instance.vm_state not in states:
+            raise exception.InstanceInvalidState(
+                method=method, instance_id=instance.uuid, state=instance.vm_state
+            )
+        db.instance_update(instance.uuid, expected_task_state=None, task_state=task)
+        return host
 
     def get_console_output(
         self,
@@ -296,6 +491,26 @@ class API:
         self, context: nova_context.RequestContext
     ) -> tuple[records.ComputeNode, ...]:
         return db.compute_node_list()
+
+
+def _check_unlocked(context: nova_context.RequestContext, instance: records.Instance) -> None:
+    if instance.locked and not context.is_admin:
+        raise exception.InstanceIsLocked(instance_id=instance.uuid)
+
+
+def _check_changeable(
+    context: nova_context.RequestContext, instance: records.Instance, method: str
+) -> str:
+    """The host of an instance that has a guest, to which nothing is being done."""
+    _check_unlocked(context, instance)
+    settled = instance.vm_state in (records.VmState.ACTIVE, records.VmState.STOPPED)
+    if not settled or instance.task_state is not None or instance.host is None:
+        raise exception.InstanceInvalidState(
+            method=method,
+            instance_id=instance.uuid,
+            state=instance.task_state or instance.vm_state,
+        )
+    return instance.host
 
 
 def _check_image(image: Any, flavor: records.Flavor) -> None:

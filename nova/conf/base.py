@@ -56,7 +56,8 @@ Seconds between two signs of life that a service writes to the database.
         min=1,
         help="""
 Seconds between two looks of a service at its host. The network service then mends what is not as
-the database says, such as a DHCP server that ended; the compute service reports what the host has.
+the database says, such as a DHCP server that ended; the compute service reports what the host has,
+and frees network interfaces that their guests have let go of late.
 """,
     ),
     cfg.IntOpt(

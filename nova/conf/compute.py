@@ -35,6 +35,23 @@ guest has written.
 Memory of the host that is kept for the host itself, in MiB.
 """,
     ),
+    cfg.IntOpt(
+        'detach_timeout_s',
+        default=20,
+        min=0,
+        help="""
+Seconds that a running guest may take to let go of a network interface. One that takes longer keeps
+the interface, in the state DETACHING, until it does or is stopped.
+""",
+    ),
+    cfg.IntOpt(
+        'shutdown_timeout_s',
+        default=60,
+        min=0,
+        help="""
+Seconds that a guest may take to shut down when its server is stopped or rebooted; then it is ended.
+""",
+    ),
 ]
 
 GROUP = 'compute'

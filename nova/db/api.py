@@ -38,6 +38,15 @@ from nova.db.networks import (
     vifs_of_instances,
     vifs_of_networks,
 )
+from nova.db.plugging import (
+    vif_add_address,
+    vif_attach,
+    vif_free,
+    vif_get,
+    vif_remove_address,
+    vif_set_state,
+    vifs_unsettled,
+)
 from nova.db.security_groups import (
     DEFAULT as DEFAULT_SECURITY_GROUP,
 )
@@ -96,9 +105,16 @@ __all__ = [
     'security_groups_state',
     'service_list',
     'service_report',
+    'vif_add_address',
+    'vif_attach',
+    'vif_free',
+    'vif_get',
+    'vif_remove_address',
+    'vif_set_state',
     'vifs_allocate',
     'vifs_deallocate',
     'vifs_of_instances',
     'vifs_of_networks',
     'vifs_set_firewall_revision',
+    'vifs_unsettled',
 ]

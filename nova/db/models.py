@@ -132,6 +132,8 @@ class Instance(Base):
     requested_networks: Mapped[list[Any]]
     reservation_id: Mapped[str] = mapped_column(Name)
     launch_index: Mapped[int] = mapped_column(default=0)
+    # an index that was given is not given again, whatever became of its NIC
+    next_nic_index: Mapped[int] = mapped_column(default=0)
     launched_at: Mapped[datetime.datetime | None]
     fault_code: Mapped[int | None]
     fault_message: Mapped[str | None] = mapped_column(sa.Text)
@@ -162,17 +164,23 @@ class Network(Base):
 
 class Vif(Base):
     __tablename__ = 'virtual_interfaces'
-    __table_args__ = (sa.UniqueConstraint('instance_uuid', 'index'),)
+    __table_args__ = (
+        sa.UniqueConstraint('instance_uuid', 'index'),
+        # an index, because SQLite can add one to a table that has rows which others refer to
+        sa.Index('ix_virtual_interfaces_slot', 'instance_uuid', 'slot', unique=True),
+    )
 
     uuid: Mapped[str] = mapped_column(Uuid, unique=True)
     instance_uuid: Mapped[str] = mapped_column(sa.ForeignKey('instances.uuid'))
     network_id: Mapped[int] = mapped_column(sa.ForeignKey('networks.id'), index=True)
     index: Mapped[int]
+    slot: Mapped[int]
     mac: Mapped[str] = mapped_column(sa.String(17), unique=True)
     default_route: Mapped[bool] = mapped_column(default=False)
     tag: Mapped[str | None] = mapped_column(sa.String(60))
     #: of the security group rules that are in force on the NIC's host
     firewall_revision: Mapped[str | None] = mapped_column(sa.String(16))
+    state: Mapped[str] = mapped_column(sa.String(16), default='active')
 
 
 class FixedIp(Base):
@@ -196,6 +204,8 @@ class FixedIp(Base):
     address: Mapped[str] = mapped_column(Address)
     vif_id: Mapped[int | None] = mapped_column(sa.ForeignKey('virtual_interfaces.id'), index=True)
     reserved: Mapped[bool] = mapped_column(default=False)
+    # among the addresses of its NIC
+    place: Mapped[int] = mapped_column(default=0)
     released_at: Mapped[datetime.datetime] = mapped_column(default=NEVER)
 
 

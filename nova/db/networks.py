@@ -177,8 +177,13 @@ def vifs_allocate(
     now = models.utcnow()
     free_since = now - datetime.timedelta(seconds=quarantine_s)
     with session.database().writer() as db:
-        networks = _networks(db, {nic.network_uuid for nic in wanted})
-        vif_ids = _insert_vifs(db, instance_uuid, wanted, networks)
+        networks = read_networks(db, {nic.network_uuid for nic in wanted})
+        vif_ids = insert_vifs(db, instance_uuid, wanted, networks)
+        db.execute(
+            sa.update(models.Instance)
+            .where(models.Instance.uuid == instance_uuid)
+            .values(next_nic_index=len(wanted))
+        )
 
         def in_lock_order(nic: records.WantedNic) -> tuple[int, bool, str, int]:
             return (
@@ -191,14 +196,14 @@ def vifs_allocate(
         for nic in sorted(wanted, key=in_lock_order):
             network, vif_id = networks[nic.network_uuid], vif_ids[nic.uuid]
             if nic.fixed_ip is not None:
-                _take_address(db, network, vif_id, nic.fixed_ip)
+                take_address(db, network, vif_id, nic.fixed_ip)
             else:
-                _take_any(db, network, vif_id, free_since)
+                take_any(db, network, vif_id, free_since)
         # last, for these rows are those of every NIC in the group
         security_groups.join(db, {vif_ids[nic.uuid]: nic.security_groups for nic in wanted})
 
 
-def _networks(db: orm.Session, uuids: set[str]) -> dict[str, models.Network]:
+def read_networks(db: orm.Session, uuids: set[str]) -> dict[str, models.Network]:
     rows = db.scalars(sa.select(models.Network).where(models.Network.uuid.in_(uuids)))
     found = {row.uuid: row for row in rows}
     for uuid in uuids - found.keys():
@@ -206,11 +211,13 @@ def _networks(db: orm.Session, uuids: set[str]) -> dict[str, models.Network]:
     return found
 
 
-def _insert_vifs(
+def insert_vifs(
     db: orm.Session,
     instance_uuid: str,
     wanted: Sequence[records.WantedNic],
     networks: dict[str, models.Network],
+    slot: int | None = None,
+    state: model.VifState = model.VifState.ACTIVE,
 ) -> dict[str, int]:
     rows = [
         models.Vif(
@@ -218,9 +225,11 @@ def _insert_vifs(
             instance_uuid=instance_uuid,
             network_id=networks[nic.network_uuid].id,
             index=nic.index,
+            slot=nic.index if slot is None else slot,
             mac=nic.mac,
             default_route=nic.default_route,
             tag=nic.tag,
+            state=state,
         )
         for nic in wanted
     ]
@@ -235,7 +244,7 @@ def _insert_vifs(
     return {row.uuid: row.id for row in rows}
 
 
-def _take_address(db: orm.Session, network: models.Network, vif_id: int, address: str) -> None:
+def take_address(db: orm.Session, network: models.Network, vif_id: int, address: str) -> None:
     fixed_ip = models.FixedIp
     here = (fixed_ip.network_id == network.id, fixed_ip.address == address)
     take = (
@@ -252,7 +261,7 @@ def _take_address(db: orm.Session, network: models.Network, vif_id: int, address
     raise exception.FixedIpInUse(address=address, network=network.label)
 
 
-def _take_any(
+def take_any(
     db: orm.Session, network: models.Network, vif_id: int, free_since: datetime.datetime
 ) -> None:
     """Take the address that has been free longest. SKIP LOCKED passes over rows that others are
@@ -296,7 +305,7 @@ def vifs_deallocate(instance_uuid: str) -> tuple[records.Vif, ...]:
     """
     vif, fixed_ip = models.Vif, models.FixedIp
     with session.database().writer() as db:
-        freed = _vifs(db, vif.instance_uuid == instance_uuid)
+        freed = read_vifs(db, vif.instance_uuid == instance_uuid)
         ids = [record.id for record in freed]
         if ids:
             db.execute(
@@ -313,7 +322,7 @@ def vifs_of_instances(uuids: Iterable[str]) -> dict[str, tuple[records.Vif, ...]
     """The NICs of each instance in index order; every uuid asked for is a key."""
     wanted = list(uuids)
     with session.database().reader() as db:
-        found = _vifs(db, models.Vif.instance_uuid.in_(wanted))
+        found = read_vifs(db, models.Vif.instance_uuid.in_(wanted))
     return {uuid: tuple(v for v in found if v.instance_uuid == uuid) for uuid in wanted}
 
 
@@ -334,11 +343,11 @@ def vifs_of_networks(uuids: Iterable[str]) -> dict[str, tuple[records.Vif, ...]]
     """The NICs on each network, by instance and index; every uuid asked for is a key."""
     wanted = list(uuids)
     with session.database().reader() as db:
-        found = _vifs(db, models.Network.uuid.in_(wanted))
+        found = read_vifs(db, models.Network.uuid.in_(wanted))
     return {uuid: tuple(v for v in found if v.network_uuid == uuid) for uuid in wanted}
 
 
-def _vifs(db: orm.Session, *conditions: sa.ColumnElement[bool]) -> tuple[records.Vif, ...]:
+def read_vifs(db: orm.Session, *conditions: sa.ColumnElement[bool]) -> tuple[records.Vif, ...]:
     vif, network, instance = models.Vif, models.Network, models.Instance
     query = (
         sa.select(vif, network.uuid, instance.hostname)
@@ -365,6 +374,8 @@ def _vifs(db: orm.Session, *conditions: sa.ColumnElement[bool]) -> tuple[records
             hostname=row.hostname,
             security_groups=tuple(groups.get(row.Vif.id, ())),
             firewall_revision=row.Vif.firewall_revision,
+            slot=row.Vif.slot,
+            state=model.VifState(row.Vif.state),
         )
         for row in rows
     )
@@ -372,7 +383,11 @@ def _vifs(db: orm.Session, *conditions: sa.ColumnElement[bool]) -> tuple[records
 
 def _addresses(db: orm.Session, vif_ids: Sequence[int]) -> dict[int, list[str]]:
     fixed_ip = models.FixedIp
-    query = sa.select(fixed_ip).where(fixed_ip.vif_id.in_(vif_ids)).order_by(fixed_ip.id)
+    query = (
+        sa.select(fixed_ip)
+        .where(fixed_ip.vif_id.in_(vif_ids))
+        .order_by(fixed_ip.place, fixed_ip.id)
+    )
     found: dict[int, list[str]] = {}
     for row in db.scalars(query):
         found.setdefault(cast(int, row.vif_id), []).append(row.address)

@@ -32,6 +32,10 @@ class TaskState(enum.StrEnum):
     NETWORKING = 'networking'
     SPAWNING = 'spawning'
     DELETING = 'deleting'
+    POWERING_OFF = 'powering-off'
+    POWERING_ON = 'powering-on'
+    REBOOTING = 'rebooting'
+    REBOOTING_HARD = 'rebooting_hard'
 
 
 class PowerState(enum.IntEnum):
@@ -214,6 +218,8 @@ class Vif:
     """uuids, in the order in which the groups were made."""
     firewall_revision: str | None = None
     """What its host said last is in force (:func:`SecurityGroups.revision_of`)."""
+    slot: int | None = None
+    state: model.VifState = model.VifState.ACTIVE
 
 
 @primitive.versioned('1.1')

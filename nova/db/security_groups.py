@@ -345,6 +345,13 @@ def leave(db: orm.Session, vif_ids: Collection[int]) -> None:
         _touch(db, groups, _Group.members_revision)
 
 
+def touch(db: orm.Session, vif_ids: Collection[int]) -> None:
+    """Count a change of the addresses of these NICs, inside the caller's transaction: rules of
+    others may name the groups that they are in."""
+    query = sa.select(_Member.group_id).where(_Member.vif_id.in_(vif_ids)).distinct()
+    _touch(db, db.scalars(query), _Group.members_revision)
+
+
 def groups_of(db: orm.Session, vif_ids: Collection[int]) -> dict[int, list[str]]:
     """The groups' uuids of each NIC that is in one, in the order in which they were made."""
     query = (

@@ -118,6 +118,36 @@ class API:
             for request in checked
         )
 
+    def choose_network(
+        self, project_id: str, network: str | None, fixed_ip: str | None
+    ) -> records.RequestedNetwork:
+        """What a NIC that is attached to a project's instance asks for.
+
+        :param network: its uuid, or its label; None: the only network that the project gets when
+            it asks for none.
+        :raises NetworkNotFound: there is none, or it is another project's.
+        :raises InvalidInput: there are several.
+        :raises FixedIpInvalid: the address asked for cannot be given.
+        """
+        usable = db.network_list(project_id)
+        if network is None:
+            own = [n for n in usable if n.project_id == project_id]
+            found = own or list(usable)
+        else:
+            found = [n for n in usable if n.uuid == network.lower()]
+            found = found or [n for n in usable if n.label == network]
+        if len(found) > 1:
+            reason = f'{len(found)} networks fit; name one by its uuid'
+            raise exception.InvalidInput(field='net_id', reason=reason)
+        if not found:
+            raise exception.NetworkNotFound(network_id=network or 'of the project')
+        request = records.RequestedNetwork(
+            network_uuid=found[0].uuid,
+            fixed_ip=fixed_ip,
+            security_groups=security_groups.resolve_names(project_id, ()),
+        )
+        return _checked(request, {found[0].uuid: found[0]})
+
     def network_infos(self, instance_uuids: Sequence[str]) -> dict[str, model.NetworkInfo]:
         """The NICs of each instance; every uuid asked for is a key."""
         vifs = db.vifs_of_instances(instance_uuids)

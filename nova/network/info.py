@@ -48,6 +48,8 @@ def build_network_info(
                 default_route=vif.default_route,
                 tag=vif.tag,
                 security_groups=vif.security_groups,
+                slot=vif.slot,
+                state=vif.state,
             )
             for vif in sorted(vifs, key=lambda vif: vif.index)
         )

@@ -166,14 +166,59 @@ class NetworkService:
         """Take the instance's NICs back, with what nobody else needs on the hosts of their
         networks. A host that cannot be reached makes good when its service starts."""
         freed = db.vifs_deallocate(instance_uuid)
-        for uuid in dict.fromkeys(vif.network_uuid for vif in freed):
-            try:
-                self._setup(context, [db.network_get(uuid)])
-            except exception.NetworkNotFound:
-                self._changes.apply([uuid])
-            except exception.NovaException as exc:
-                # the addresses are free whatever becomes of the host
-                LOG.warning('network %s was not brought up to date: %s', uuid, exc.message)
+        self._setup_after(context, (vif.network_uuid for vif in freed))
+
+    def attach_interface(
+        self,
+        context: nova_context.RequestContext,
+        *,
+        instance_uuid: str,
+        project_id: str,
+        requested_network: records.RequestedNetwork,
+        max_nics: int,
+    ) -> model.VIF:
+        """One more NIC for an instance, ATTACHING, and all that it needs on the host of its
+        network. When it raises, nothing is held.
+
+        :raises QuotaExceeded: the instance has ``max_nics`` already.
+        :raises InstanceNotFound: and what :meth:`allocate_for_instance` raises.
+        """
+        vif = self._attach(instance_uuid, project_id, requested_network, max_nics)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.detach_interface, context, vif_id=vif.uuid)
+            networks = self._claimed({vif.network_uuid})
+            self._setup(context, networks.values())
+            undo.pop_all()
+        LOG.info('instance %s gets NIC %d', instance_uuid, vif.index)
+        return info.build_network_info([vif], networks)[0]
+
+    def detach_interface(self, context: nova_context.RequestContext, *, vif_id: str) -> None:
+        """Take one NIC back, with what nobody else needs on the host of its network. One that is
+        gone is no error."""
+        vif = db.vif_free(vif_id)
+        if vif is not None:
+            self._setup_after(context, [vif.network_uuid])
+
+    def add_fixed_ip(self, context: nova_context.RequestContext, *, vif_id: str) -> model.VIF:
+        """One more address of its network for a NIC, after those that it has.
+
+        :returns: the NIC as it is then.
+        :raises VifNotFound:
+        :raises NoMoreFixedIps:
+        """
+        return _build_vif(db.vif_add_address(vif_id, self._quarantine_s))
+
+    def remove_fixed_ip(
+        self, context: nova_context.RequestContext, *, vif_id: str, address: str
+    ) -> model.VIF:
+        """Take an address from a NIC. DHCP gives the first of those that are left.
+
+        :returns: the NIC as it is then.
+        :raises VifNotFound:
+        """
+        vif = db.vif_remove_address(vif_id, address)
+        self._setup_after(context, [vif.network_uuid])
+        return _build_vif(vif)
 
     def setup_networks_on_host(
         self, context: nova_context.RequestContext, *, network_uuids: Sequence[str]
@@ -207,6 +252,23 @@ class NetworkService:
             except exception.MacInUse:
                 if attempt == self._mac_attempts:
                     raise
+
+    def _attach(
+        self,
+        instance_uuid: str,
+        project_id: str,
+        requested: records.RequestedNetwork,
+        max_nics: int,
+    ) -> records.Vif:
+        usable = {network.uuid: network for network in db.network_list(project_id)}
+        for attempt in range(1, self._mac_attempts + 1):
+            (nic,) = addressing.plan_nics([requested], usable, self._random)
+            try:
+                return db.vif_attach(instance_uuid, nic, self._quarantine_s, max_nics=max_nics)
+            except exception.MacInUse:
+                if attempt == self._mac_attempts:
+                    raise
+        raise AssertionError('there is at least one attempt')
 
     def _claimed(self, uuids: Iterable[str]) -> dict[str, records.Network]:
         """The networks, each served by some host: by this one if by none before."""
@@ -249,6 +311,17 @@ class NetworkService:
     def _served(self) -> list[records.Network]:
         return [network for network in db.network_list() if network.host == self._options.host]
 
+    def _setup_after(self, context: nova_context.RequestContext, uuids: Iterable[str]) -> None:
+        """Bring networks up to date that something was taken from."""
+        for uuid in dict.fromkeys(uuids):
+            try:
+                self._setup(context, [db.network_get(uuid)])
+            except exception.NetworkNotFound:
+                self._changes.apply([uuid])
+            except exception.NovaException as exc:
+                # the addresses are free whatever becomes of the host
+                LOG.warning('network %s was not brought up to date: %s', uuid, exc.message)
+
     def _plan(self, uuids: Collection[str] | None) -> topology.HostState:
         """What this host needs, of these networks or of all."""
         mine = [n for n in self._served() if uuids is None or n.uuid in uuids]
@@ -258,6 +331,11 @@ class NetworkService:
             networks=tuple(network for state in states for network in state.networks),
             impossible=tuple(entry for state in states for entry in state.impossible),
         )
+
+
+def _build_vif(vif: records.Vif) -> model.VIF:
+    network = db.network_get(vif.network_uuid)
+    return info.build_network_info([vif], {network.uuid: network})[0]
 
 
 class _Batch:

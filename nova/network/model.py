@@ -107,7 +107,17 @@ class Network:
         return next((s for s in self.subnets if s.version == version), None)
 
 
-@primitive.versioned('1.0')
+class VifState(enum.StrEnum):
+    """Whether a NIC is in its guest."""
+
+    ATTACHING = 'attaching'
+    ACTIVE = 'active'
+    DETACHING = 'detaching'
+    """It is wanted no more, but the guest has not let go of it yet. Its addresses stay its own
+    until then."""
+
+
+@primitive.versioned('1.1')
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class VIF:
     """An instance's network interface.
@@ -115,7 +125,8 @@ class VIF:
     ``id`` is a UUID, the key of everything that belongs to this NIC. ``index`` is its place in
     the guest, from 0, kept for life and never given to another NIC while the instance lives.
     ``addresses`` are the fixed IPs of all families, the first of each family being the one that
-    DHCP hands out. ``security_groups`` are uuids.
+    DHCP hands out. ``security_groups`` are uuids. ``slot`` is its place on the guest's bus, from 0,
+    kept for life but given to another NIC afterwards; None means the same number as ``index``.
     """
 
     id: str
@@ -126,6 +137,13 @@ class VIF:
     default_route: bool = False
     tag: str | None = None
     security_groups: tuple[str, ...] = ()
+    slot: int | None = None
+    state: VifState = VifState.ACTIVE
+
+    @property
+    def place(self) -> int:
+        """The slot of the guest's bus that the NIC is in, counted from the first one for NICs."""
+        return self.index if self.slot is None else self.slot
 
     @property
     def device(self) -> str:
@@ -135,7 +153,7 @@ class VIF:
     @property
     def pci_address(self) -> str:
         """Where the guest finds the NIC (``domain:bus:slot.function``)."""
-        return f'0000:00:{FIRST_NIC_SLOT + self.index:02x}.0'
+        return f'0000:00:{FIRST_NIC_SLOT + self.place:02x}.0'
 
     def addresses_of(self, version: int) -> tuple[str, ...]:
         """The fixed IPs of IP ``version`` 4 or 6, in order."""

@@ -48,6 +48,44 @@ class NetworkAPI:
         """Take all NICs of the instance back; it is no error that there are none."""
         self._client.call(context, 'deallocate_for_instance', instance_uuid=instance_uuid)
 
+    def attach_interface(
+        self,
+        context: nova_context.RequestContext,
+        *,
+        instance_uuid: str,
+        project_id: str,
+        requested_network: records.RequestedNetwork,
+        max_nics: int,
+    ) -> model.VIF:
+        """Give the instance one more NIC, or nothing at all."""
+        vif: model.VIF = self._client.call(
+            context,
+            'attach_interface',
+            instance_uuid=instance_uuid,
+            project_id=project_id,
+            requested_network=requested_network,
+            max_nics=max_nics,
+        )
+        return vif
+
+    def detach_interface(self, context: nova_context.RequestContext, *, vif_id: str) -> None:
+        """Take a NIC back that is in no guest; it is no error that there is none."""
+        self._client.call(context, 'detach_interface', vif_id=vif_id)
+
+    def add_fixed_ip(self, context: nova_context.RequestContext, *, vif_id: str) -> model.VIF:
+        """Give a NIC one more address of its network."""
+        vif: model.VIF = self._client.call(context, 'add_fixed_ip', vif_id=vif_id)
+        return vif
+
+    def remove_fixed_ip(
+        self, context: nova_context.RequestContext, *, vif_id: str, address: str
+    ) -> model.VIF:
+        """Take an address from a NIC."""
+        vif: model.VIF = self._client.call(
+            context, 'remove_fixed_ip', vif_id=vif_id, address=address
+        )
+        return vif
+
     def setup_networks_on_host(
         self, context: nova_context.RequestContext, *, host: str, network_uuids: Sequence[str]
     ) -> None:

@@ -63,6 +63,49 @@ class ComputeDriver(abc.ABC):
         """
 
     @abc.abstractmethod
+    def attach_interface(self, instance: records.Instance, vif: model.VIF) -> None:
+        """Plug a NIC into the guest, which may run or not, filtered from its first frame. One that
+        is there already is no error. When it raises, :meth:`detach_interface` must be called.
+
+        :raises NetworkSetupFailed: a link that it needs could not be made.
+        :raises HypervisorError: the hypervisor refused it.
+        """
+
+    @abc.abstractmethod
+    def detach_interface(
+        self, instance: records.Instance, vif: model.VIF, timeout_s: float
+    ) -> bool:
+        """Take a NIC out of the guest with everything made for it. One that is gone is no error.
+
+        :param timeout_s: how long the guest may take to let go of it.
+        :returns: whether it is gone. A guest that has been asked may still let go of it later.
+        :raises HypervisorError: the hypervisor refused.
+        """
+
+    @abc.abstractmethod
+    def update_interface(self, instance: records.Instance, vif: model.VIF) -> None:
+        """Let a NIC of the guest use the addresses that it now has, and no others.
+
+        :raises FirewallSetupFailed: its filter could not be changed.
+        """
+
+    @abc.abstractmethod
+    def power_off(self, instance: records.Instance, timeout_s: float) -> None:
+        """Stop the guest; one that does not run is no error.
+
+        :param timeout_s: how long it may take to shut down by itself; 0 does not ask it.
+        :raises HypervisorError: it could not be stopped.
+        """
+
+    @abc.abstractmethod
+    def power_on(self, instance: records.Instance, network_info: model.NetworkInfo) -> None:
+        """Start the guest again from its disk, with these NICs; one that runs is left alone.
+
+        :raises NetworkSetupFailed: a link that the guest needs could not be made.
+        :raises HypervisorError: the hypervisor refused the domain.
+        """
+
+    @abc.abstractmethod
     def power_state(self, instance: records.Instance) -> records.PowerState:
         """The guest's power state; NOSTATE when there is no such guest."""
 

@@ -14,8 +14,8 @@ from nova.virt import driver
 class FakeDriver(driver.ComputeDriver):
     """Guests are entries of :attr:`guests`.
 
-    Setting :attr:`fail_spawn` or :attr:`fail_destroy` makes every such call raise that error until
-    it is None again.
+    Setting :attr:`fail_spawn`, :attr:`fail_destroy` or :attr:`fail_attach` makes every such call
+    raise that error until it is None again. Guests do not let go of NICs while :attr:`deaf`.
     """
 
     def __init__(self, resources: driver.HostResources | None = None) -> None:
@@ -29,6 +29,9 @@ class FakeDriver(driver.ComputeDriver):
         self.guests: dict[str, tuple[records.Instance, model.NetworkInfo]] = {}
         self.fail_spawn: Exception | None = None
         self.fail_destroy: Exception | None = None
+        self.fail_attach: Exception | None = None
+        self.deaf = False
+        self.stopped: set[str] = set()
         self.host: str | None = None
         self.ruleset = rules.Ruleset()
 
@@ -51,8 +54,43 @@ class FakeDriver(driver.ComputeDriver):
         if self.fail_destroy is not None:
             raise self.fail_destroy
         self.guests.pop(instance.uuid, None)
+        self.stopped.discard(instance.uuid)
+
+    def attach_interface(self, instance: records.Instance, vif: model.VIF) -> None:
+        if self.fail_attach is not None:
+            raise self.fail_attach
+        self._replace(instance, vif.id, vif)
+
+    def detach_interface(
+        self, instance: records.Instance, vif: model.VIF, timeout_s: float
+    ) -> bool:
+        if self.deaf and instance.uuid not in self.stopped:
+            return not any(found.id == vif.id for found in self._vifs(instance))
+        self._replace(instance, vif.id)
+        return True
+
+    def update_interface(self, instance: records.Instance, vif: model.VIF) -> None:
+        self._replace(instance, vif.id, vif)
+
+    def _vifs(self, instance: records.Instance) -> tuple[model.VIF, ...]:
+        return self.guests[instance.uuid][1].vifs if instance.uuid in self.guests else ()
+
+    def _replace(self, instance: records.Instance, vif_id: str, *new: model.VIF) -> None:
+        if instance.uuid in self.guests:
+            kept = (vif for vif in self._vifs(instance) if vif.id != vif_id)
+            vifs = sorted((*kept, *new), key=lambda vif: vif.index)
+            self.guests[instance.uuid] = (instance, model.NetworkInfo(tuple(vifs)))
+
+    def power_off(self, instance: records.Instance, timeout_s: float) -> None:
+        self.stopped.add(instance.uuid)
+
+    def power_on(self, instance: records.Instance, network_info: model.NetworkInfo) -> None:
+        self.guests[instance.uuid] = (instance, network_info)
+        self.stopped.discard(instance.uuid)
 
     def power_state(self, instance: records.Instance) -> records.PowerState:
+        if instance.uuid in self.stopped:
+            return records.PowerState.SHUTDOWN
         if instance.uuid in self.guests:
             return records.PowerState.RUNNING
         return records.PowerState.NOSTATE

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+import contextlib
+
 from nova import exception
 from nova.api.call import Answer, Call
 from nova.api.views import addresses
@@ -40,6 +43,38 @@ def show(call: Call, server_id: str, port_id: str) -> Answer:
         raise exception.VifNotFound(vif_id=port_id)
     view = addresses.render_interface(vif, plugged=_plugged(instance))
     return Answer({'interfaceAttachment': view})
+
+
+def attach(call: Call, server_id: str) -> Answer:
+    """``POST /servers/{server_id}/os-interface``"""
+    body = call.body['interfaceAttachment']
+    (fixed_ip,) = body.get('fixed_ips') or [{'ip_address': None}]
+    instance = call.compute.get(call.context, server_id)
+    with _naming_fields():
+        vif = call.compute.attach_interface(
+            call.context,
+            instance,
+            network=body.get('net_id'),
+            fixed_ip=fixed_ip['ip_address'],
+        )
+    view = addresses.render_interface(vif, plugged=_plugged(instance))
+    return Answer({'interfaceAttachment': view})
+
+
+def detach(call: Call, server_id: str, port_id: str) -> Answer:
+    """``DELETE /servers/{server_id}/os-interface/{port_id}``"""
+    instance = call.compute.get(call.context, server_id)
+    call.compute.detach_interface(call.context, instance, port_id)
+    return Answer()
+
+
+@contextlib.contextmanager
+def _naming_fields() -> Iterator[None]:
+    """What the body names and is not found is the body's fault (400), as the URL was found."""
+    try:
+        yield
+    except exception.NetworkNotFound as exc:
+        raise exception.InvalidInput(field='net_id', reason=exc.message) from exc
 
 
 def _get(call: Call, server_id: str) -> tuple[records.Instance, model.NetworkInfo]:

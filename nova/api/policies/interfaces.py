@@ -8,6 +8,9 @@ NAME = f'{base.PREFIX}:os-attach-interfaces'
 
 LIST = f'{NAME}:list'
 SHOW = f'{NAME}:show'
+CREATE = f'{NAME}:create'
+DELETE = f'{NAME}:delete'
+FIXED_IPS = f'{base.PREFIX}:os-multinic'
 
 RULES = [
     base.rule(
@@ -21,5 +24,26 @@ RULES = [
         base.READER,
         'Show a network interface of a server.',
         [('GET', '/servers/{server_id}/os-interface/{port_id}')],
+    ),
+    base.rule(
+        'os-attach-interfaces:create',
+        base.MEMBER,
+        'Attach a network interface to a server.',
+        [('POST', '/servers/{server_id}/os-interface')],
+    ),
+    base.rule(
+        'os-attach-interfaces:delete',
+        base.MEMBER,
+        'Detach a network interface from a server.',
+        [('DELETE', '/servers/{server_id}/os-interface/{port_id}')],
+    ),
+    base.rule(
+        'os-multinic',
+        base.MEMBER,
+        'Give an interface of a server a further fixed IP address, or take one from it.',
+        [
+            ('POST', '/servers/{server_id}/action (addFixedIp)'),
+            ('POST', '/servers/{server_id}/action (removeFixedIp)'),
+        ],
     ),
 ]

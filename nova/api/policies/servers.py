@@ -12,6 +12,9 @@ DETAIL = f'{NAME}:detail'
 SHOW = f'{NAME}:show'
 UPDATE = f'{NAME}:update'
 DELETE = f'{NAME}:delete'
+START = f'{NAME}:start'
+STOP = f'{NAME}:stop'
+REBOOT = f'{NAME}:reboot'
 ALL_TENANTS = f'{NAME}:all_tenants'
 ADMIN_FILTERS = f'{NAME}:allow_all_filters'
 HOST_STATUS = f'{NAME}:show:host_status'
@@ -69,5 +72,23 @@ RULES = [
         base.MEMBER,
         "Read the guest's console.",
         [('POST', '/servers/{server_id}/action (os-getConsoleOutput)')],
+    ),
+    base.rule(
+        'servers:start',
+        base.MEMBER,
+        'Start a stopped server.',
+        [('POST', '/servers/{server_id}/action (os-start)')],
+    ),
+    base.rule(
+        'servers:stop',
+        base.MEMBER,
+        'Stop a server.',
+        [('POST', '/servers/{server_id}/action (os-stop)')],
+    ),
+    base.rule(
+        'servers:reboot',
+        base.MEMBER,
+        'Reboot a server.',
+        [('POST', '/servers/{server_id}/action (reboot)')],
     ),
 ]

@@ -202,6 +202,50 @@ def console_output(version: microversion.Version) -> Schema:
     return _CONSOLE_OUTPUT
 
 
+#: Clients send null, and some an empty object.
+_NOTHING: Schema = {
+    'anyOf': [{'type': 'null'}, {'type': 'object', 'maxProperties': 0}],
+    'description': 'null',
+}
+
+
+def _bare(action: str) -> Schema:
+    return {
+        'type': 'object',
+        'properties': {action: _NOTHING},
+        'required': [action],
+        'additionalProperties': False,
+    }
+
+
+_START, _STOP = _bare('os-start'), _bare('os-stop')
+_REBOOT = types.wrap(
+    'reboot',
+    {
+        'type': {
+            'enum': ['SOFT', 'HARD', 'soft', 'hard', 'Soft', 'Hard'],
+            'description': 'SOFT or HARD',
+        }
+    },
+    ('type',),
+)
+
+
+def start(version: microversion.Version) -> Schema:
+    """The action ``os-start``."""
+    return _START
+
+
+def stop(version: microversion.Version) -> Schema:
+    """The action ``os-stop``."""
+    return _STOP
+
+
+def reboot(version: microversion.Version) -> Schema:
+    """The action ``reboot``."""
+    return _REBOOT
+
+
 _TRUE_OR_FALSE: Schema = {
     'enum': ['True', 'true', '1', 'False', 'false', '0', ''],
     'description': 'true or false',

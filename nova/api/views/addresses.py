@@ -36,12 +36,21 @@ def render_interface(vif: model.VIF, *, plugged: bool) -> dict[str, Any]:
         'port_id': vif.id,
         'net_id': vif.network.id,
         'mac_addr': vif.mac,
-        'port_state': 'ACTIVE' if plugged else 'DOWN',
+        'port_state': _render_state(vif, plugged),
         'fixed_ips': [
             {'ip_address': address, 'subnet_id': _subnet_id(vif.network, address)}
             for address in vif.addresses
         ],
     }
+
+
+def _render_state(vif: model.VIF, plugged: bool) -> str:
+    match vif.state:
+        case model.VifState.ATTACHING:
+            return 'BUILD'
+        case model.VifState.DETACHING:
+            return 'DETACHING'
+    return 'ACTIVE' if plugged else 'DOWN'
 
 
 def _subnet_id(network: model.Network, address: str) -> str:

@@ -12,6 +12,7 @@ import contextlib
 from pathlib import Path
 import re
 import shutil
+import time
 from typing import Any
 
 from oslo_config import cfg
@@ -32,6 +33,8 @@ from nova.virt.libvirt import offload as offloading
 LOG = logging.getLogger(__name__)
 
 _GIB = 1024**3
+#: Seconds between two looks at a guest that has been asked for something.
+_POLL_S = 0.1
 _OUR_DOMAIN = re.compile(r'instance-[0-9a-f]{8,}')
 
 
@@ -104,7 +107,12 @@ class LibvirtConnection(driver.ComputeDriver):
         :raises InvalidName: a value holds a character that XML cannot carry.
         :raises InvalidInput: a NIC's index is beyond the guest's last PCI slot.
         """
-        context = domain.build_context(
+        return domain.render_domain(self._build_context(instance, network_info))
+
+    def _build_context(
+        self, instance: records.Instance, network_info: model.NetworkInfo
+    ) -> domain.Domain:
+        return domain.build_context(
             instance,
             network_info,
             disk=domain.Disk(path=str(self._disk_path(instance)), cache=self._disk_cache),
@@ -114,7 +122,6 @@ class LibvirtConnection(driver.ComputeDriver):
             machine_type=self._options.machine_type,
             cpu_mode=self._options.cpu_mode,
         )
-        return domain.render_domain(context)
 
     def spawn(self, instance: records.Instance, network_info: model.NetworkInfo) -> None:
         xml = self.to_xml(instance, network_info)
@@ -146,6 +153,79 @@ class LibvirtConnection(driver.ComputeDriver):
         self._firewall.remove(instance.name, network_info)
         self._remove_folder(instance)
         LOG.info('Guest %s is gone', instance.name)
+
+    def attach_interface(self, instance: records.Instance, vif: model.VIF) -> None:
+        xml = self._interface_xml(instance, vif)
+        self._ensure_bridges(model.NetworkInfo((vif,)))
+        self._firewall.prepare(instance.name, vif)
+        for stored in (True, False):
+            known = self._host.domain_xml(instance.uuid, stored=stored)
+            if known is not None and vif.mac not in domain.parse_macs(known):
+                self._host.attach_device(instance.uuid, xml, stored=stored)
+        LOG.info('Guest %s has NIC %d', instance.name, vif.index)
+
+    def detach_interface(
+        self, instance: records.Instance, vif: model.VIF, timeout_s: float
+    ) -> bool:
+        # Whether the guest has let go is read from the running domain, which libvirt changes when
+        # QEMU reports DEVICE_DELETED. libvirt's own events tell it sooner, but only to who listens
+        # at that moment: a guest may answer while this service or libvirtd is being restarted.
+        xml = self._interface_xml(instance, vif)
+        if self._has_nic(instance, vif, stored=True):
+            self._host.detach_device(instance.uuid, xml, stored=True)
+        deadline = time.monotonic() + timeout_s
+        self._ask_to_let_go(instance, vif, xml)
+        while self._has_nic(instance, vif, stored=False):
+            if time.monotonic() > deadline:
+                LOG.warning('Guest %s does not let go of NIC %d', instance.name, vif.index)
+                return False
+            time.sleep(_POLL_S)
+        self._firewall.remove_nic(instance.name, vif)
+        LOG.info('Guest %s has NIC %d no more', instance.name, vif.index)
+        return True
+
+    def _ask_to_let_go(self, instance: records.Instance, vif: model.VIF, xml: str) -> None:
+        if not self._has_nic(instance, vif, stored=False):
+            return
+        try:
+            self._host.detach_device(instance.uuid, xml, stored=False)
+        except exception.HypervisorError as exc:
+            # It is refused while the guest still has to answer an earlier request.
+            LOG.warning('NIC %d of guest %s: %s', vif.index, instance.name, exc.message)
+
+    def _has_nic(self, instance: records.Instance, vif: model.VIF, *, stored: bool) -> bool:
+        xml = self._host.domain_xml(instance.uuid, stored=stored)
+        return xml is not None and vif.mac in domain.parse_macs(xml)
+
+    def _interface_xml(self, instance: records.Instance, vif: model.VIF) -> str:
+        context = self._build_context(instance, model.NetworkInfo((vif,)))
+        return domain.render_interface(context)
+
+    def update_interface(self, instance: records.Instance, vif: model.VIF) -> None:
+        self._firewall.prepare(instance.name, vif)
+
+    def power_off(self, instance: records.Instance, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        if timeout_s:
+            self._host.ask_shutdown(instance.uuid)
+        while time.monotonic() < deadline:
+            if self._host.domain_xml(instance.uuid, stored=False) is None:
+                LOG.info('Guest %s has shut down', instance.name)
+                return
+            time.sleep(_POLL_S)
+        self._destroy_domain(instance)
+        LOG.info('Guest %s is stopped', instance.name)
+
+    def power_on(self, instance: records.Instance, network_info: model.NetworkInfo) -> None:
+        if self._host.domain_xml(instance.uuid, stored=False) is not None:
+            return
+        self._write_config_drive(instance, network_info)
+        self._ensure_bridges(network_info)
+        for vif in network_info:
+            self._firewall.prepare(instance.name, vif)
+        self._host.define_domain(self.to_xml(instance, network_info))
+        self._host.start_domain(instance.uuid)
+        LOG.info('Guest %s runs again with %d NICs', instance.name, len(network_info))
 
     def power_state(self, instance: records.Instance) -> records.PowerState:
         return self._host.power_state(instance.uuid)

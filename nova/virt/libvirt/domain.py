@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from typing import Any
+from xml.etree import ElementTree
 
 from nova import exception
 from nova.db import records
@@ -134,7 +135,7 @@ def nic_name(instance_name: str, vif: model.VIF) -> str:
 
 
 def _build_nic(instance_name: str, vif: model.VIF) -> Nic:
-    if vif.index >= MAX_NICS:
+    if vif.place >= MAX_NICS:
         raise exception.InvalidInput(
             field='networks', reason=f'a guest has PCI slots for {MAX_NICS} interfaces'
         )
@@ -146,7 +147,7 @@ def _build_nic(instance_name: str, vif: model.VIF) -> Nic:
         bridge_name=vif.network.bridge,
         mac_address=vif.mac,
         device=vif.device,
-        slot=f'{model.FIRST_NIC_SLOT + vif.index:#04x}',
+        slot=f'{model.FIRST_NIC_SLOT + vif.place:#04x}',
         mtu=vif.network.mtu,
         ip_address=addresses[0] if addresses else None,
         further_addresses=addresses[1:],
@@ -179,3 +180,18 @@ def render_domain(context: Domain) -> str:
     :raises InvalidName: a value holds a character that XML cannot carry.
     """
     return xmltemplate.render(_template(), domain=context)
+
+
+def render_interface(context: Domain) -> str:
+    """The ``<interface>`` of a domain's only NIC, as it stands in its XML.
+
+    :raises InvalidName: a value holds a character that XML cannot carry.
+    """
+    (interface,) = ElementTree.fromstring(render_domain(context)).iter('interface')
+    return ElementTree.tostring(interface, encoding='unicode')
+
+
+def parse_macs(xml: str) -> frozenset[str]:
+    """The MAC addresses of the NICs in a domain XML of libvirt's."""
+    found = ElementTree.fromstring(xml).iterfind('devices/interface/mac')
+    return frozenset(str(mac.get('address')) for mac in found)

@@ -14,6 +14,11 @@ eight for every chain of its own, so this costs half of its ``clean-traffic`` fi
 filter carries a digest of its content in its name and is never redefined, since libvirt would
 rebuild the rules of every NIC that uses it.
 
+The addresses that a NIC may use stand in its container filter, as the parameter ``ADDRESS``, and
+not only in the domain XML: a container that is redefined takes effect on a running NIC, and libvirt
+makes the new rules before it takes the old ones away. It changes the parameters of a running
+interface the other way round, and the NIC would be open in between.
+
 Formats: https://libvirt.org/formatnwfilter.html.
 """
 
@@ -68,12 +73,13 @@ _BASE_RULES = """\
   </rule>
   <rule action='drop' direction='inout' priority='1000'/>
 """
+# The address has an iterator of its own, or libvirt wants as many MAC addresses as there are of it.
 _IPV4_RULES = """\
   <rule action='accept' direction='out' priority='500'>
-    <ip srcmacaddr='$MAC' srcipaddr='$IP'/>
+    <ip srcmacaddr='$MAC' srcipaddr='$ADDRESS[@1]'/>
   </rule>
   <rule action='accept' direction='out' priority='500'>
-    <arp srcmacaddr='$MAC' arpsrcmacaddr='$MAC' arpsrcipaddr='$IP'/>
+    <arp srcmacaddr='$MAC' arpsrcmacaddr='$MAC' arpsrcipaddr='$ADDRESS[@1]'/>
   </rule>
   <rule action='accept' direction='out' priority='500'>
     <arp srcmacaddr='$MAC' arpsrcmacaddr='$MAC' arpsrcipaddr='0.0.0.0' opcode='Request'/>
@@ -123,14 +129,23 @@ def filter_name(instance_name: str, vif: model.VIF) -> str:
 def build_nic_filter(instance_name: str, vif: model.VIF) -> Filter:
     """The container filter of a NIC; pure."""
     subnet = vif.network.subnet(4)
-    parts = [BASE]
-    if vif.addresses_of(4):
-        parts.append(BASE_IPV4)
+    references = [_reference(BASE)]
+    if addresses := vif.addresses_of(4):
+        references.append(_reference(BASE_IPV4, addresses))
     if subnet is not None and subnet.dhcp_server is not None:
-        parts.append(BASE_DHCP)
+        references.append(_reference(BASE_DHCP))
     name = filter_name(instance_name, vif)
-    references = ''.join(f"  <filterref filter='{part.name}'/>\n" for part in parts)
-    return Filter(name, _filter_xml(name, references))
+    return Filter(name, _filter_xml(name, ''.join(references)))
+
+
+def _reference(part: Filter, addresses: Iterable[str] = ()) -> str:
+    parameters = ''.join(
+        f"    <parameter name='ADDRESS' value='{xmltemplate.escape(address, 'address')}'/>\n"
+        for address in addresses
+    )
+    if not parameters:
+        return f"  <filterref filter='{part.name}'/>\n"
+    return f"  <filterref filter='{part.name}'>\n{parameters}  </filterref>\n"
 
 
 class NWFilterFirewall:
@@ -154,7 +169,8 @@ class NWFilterFirewall:
                 LOG.info('Removed the network filter %s of a former version.', name)
 
     def prepare(self, instance_name: str, vif: model.VIF) -> None:
-        """Make the NIC's filter; libvirt puts it in force when it makes the NIC.
+        """Make the NIC's filter; libvirt puts it in force when it makes the NIC. Of a NIC that is
+        there already, its addresses change in force at once.
 
         :raises FirewallSetupFailed: libvirt refused.
         """
@@ -170,6 +186,14 @@ class NWFilterFirewall:
         found = set(filter(nic_filter.fullmatch, self._host.filter_names()))
         for name in sorted(found | {filter_name(instance_name, vif) for vif in vifs}):
             self._undefine(name)
+
+    def remove_nic(self, instance_name: str, vif: model.VIF) -> None:
+        """Remove the filter of one NIC, which must be gone from the host. That it is not there is
+        no error.
+
+        :raises FirewallSetupFailed: it is still in use.
+        """
+        self._undefine(filter_name(instance_name, vif))
 
     def _define(self, wanted: Filter, *, vif: str) -> None:
         try:

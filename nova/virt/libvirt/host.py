@@ -149,6 +149,51 @@ class Host:
         except exception.DomainNotFound:
             return
 
+    def domain_xml(self, uuid: str, *, stored: bool) -> str | None:
+        """The domain as it runs, or as it is stored; None when there is no such domain, or it does
+        not run."""
+
+        def read(connection: Any) -> str | None:
+            domain = connection.lookupByUUIDString(uuid)
+            if stored:
+                return str(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+            return str(domain.XMLDesc(0)) if domain.isActive() else None
+
+        try:
+            return self._call(f'describe domain {uuid}', read)
+        except exception.DomainNotFound:
+            return None
+
+    def attach_device(self, uuid: str, xml: str, *, stored: bool) -> None:
+        """Plug a device into the running domain, or into what is stored of it."""
+        flags = _affect(stored)
+        self._call(
+            f'attach a device to domain {uuid}',
+            lambda c: c.lookupByUUIDString(uuid).attachDeviceFlags(xml, flags),
+        )
+
+    def detach_device(self, uuid: str, xml: str, *, stored: bool) -> None:
+        """Remove a device from what is stored of a domain, or ask the guest that runs to let go of
+        it: that it has not yet when this returns is no error."""
+        flags = _affect(stored)
+        self._call(
+            f'detach a device from domain {uuid}',
+            lambda c: c.lookupByUUIDString(uuid).detachDeviceFlags(xml, flags),
+        )
+
+    def ask_shutdown(self, uuid: str) -> None:
+        """Press the guest's power button. That it does not run is no error."""
+
+        def ask(connection: Any) -> None:
+            domain = connection.lookupByUUIDString(uuid)
+            if domain.isActive():
+                domain.shutdown()
+
+        try:
+            self._call(f'shut down domain {uuid}', ask)
+        except exception.DomainNotFound:
+            return
+
     # --- network filters
 
     def filter_names(self) -> set[str]:
@@ -213,3 +258,7 @@ def _mapped(exc: libvirt.libvirtError, action: str) -> exception.HypervisorError
     if exc.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
         return exception.DomainNotFound(reason, name=exc.get_str1() or '', action=action)
     return exception.HypervisorError(action=action, reason=reason)
+
+
+def _affect(stored: bool) -> int:
+    return int(libvirt.VIR_DOMAIN_AFFECT_CONFIG if stored else libvirt.VIR_DOMAIN_AFFECT_LIVE)

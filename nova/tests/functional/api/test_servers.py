@@ -84,6 +84,7 @@ class Applied:
 class Cloud:
     client: testing.TestClient
     driver: fake.FakeDriver
+    compute: compute_manager.ComputeManager
     image_id: str
     first: records.Network
     second: records.Network
@@ -179,6 +180,9 @@ def cloud(local_services: rpc.Local) -> Cloud:
         groups=groups,
         console_log_max_bytes=10_000,
         reserved_host_memory_mb=512,
+        detach_timeout_s=1,
+        shutdown_timeout_s=1,
+        max_nics=16,
     )
     scheduler = scheduler_manager.SchedulerManager(
         compute=compute_rpcapi.ComputeAPI(),
@@ -204,6 +208,7 @@ def cloud(local_services: rpc.Local) -> Cloud:
     return Cloud(
         client=testing.TestClient(lambda env, start: application(env, start)),
         driver=driver,
+        compute=compute,
         image_id=images.image.id,
         first=stores.store_network('10.1.0.0/24', label='one'),
         second=stores.store_network('10.2.0.0/29', label='two'),

@@ -3,10 +3,11 @@ manager; the hypervisor, the image service and the network service are stand-ins
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -100,7 +101,28 @@ class Networks:
     ) -> None:
         self.held.pop(instance_uuid, None)
 
-    def network_infos(self, instance_uuids: list[str]) -> dict[str, model.NetworkInfo]:
+    # NICs that come and go are for ../api/test_plugging.py.
+
+    def choose_network(
+        self, project_id: str, network: str | None, fixed_ip: str | None
+    ) -> records.RequestedNetwork:
+        raise AssertionError
+
+    def attach_interface(self, context: nova_context.RequestContext, **_: Any) -> model.VIF:
+        raise AssertionError
+
+    def detach_interface(self, context: nova_context.RequestContext, *, vif_id: str) -> None:
+        raise AssertionError
+
+    def add_fixed_ip(self, context: nova_context.RequestContext, *, vif_id: str) -> model.VIF:
+        raise AssertionError
+
+    def remove_fixed_ip(
+        self, context: nova_context.RequestContext, *, vif_id: str, address: str
+    ) -> model.VIF:
+        raise AssertionError
+
+    def network_infos(self, instance_uuids: Sequence[str]) -> dict[str, model.NetworkInfo]:
         return {uuid: self.held.get(uuid, model.NetworkInfo()) for uuid in instance_uuids}
 
 
@@ -161,6 +183,9 @@ def cloud(local_services: rpc.Local) -> Cloud:
         ),
         console_log_max_bytes=10_000,
         reserved_host_memory_mb=512,
+        detach_timeout_s=1,
+        shutdown_timeout_s=1,
+        max_nics=16,
     )
     scheduler = scheduler_manager.SchedulerManager(
         compute=compute_rpcapi.ComputeAPI(),

@@ -2,13 +2,16 @@
 
 It runs as the service's user, ``python -m nova.tests.integration.virt.inside``, with the object
 
-    call      ``init``, ``spawn``, ``destroy``, ``state``, ``console`` or ``names``
+    call      ``init``, ``spawn``, ``destroy``, ``state``, ``console``, ``names``, ``attach``,
+              ``detach``, ``update``, ``power_on`` or ``power_off``
     number    of the instance (1)
     nics      how many there are (2); NIC i is on bridge ``br10i``
     static    which of them are on networks without DHCP (none)
     image     the image file
     root_gb   of the flavor (1)
     display_name
+    nic       that is attached, detached or updated, with ``slot`` and addresses ``further``
+    timeout_s
 
 and prints ``{"result": ..., "seconds": ...}`` or ``{"error": class, "text": ...}``. Only Glance and
 the making of bridges are stood in for; libvirt is the sandbox's own.
@@ -17,6 +20,7 @@ the making of bridges are stood in for; libvirt is the sandbox's own.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+import dataclasses
 import datetime
 import json
 from pathlib import Path
@@ -86,6 +90,12 @@ def _build_vif(number: int, index: int, has_dhcp: bool) -> model.VIF:
             subnets=(subnet,),
         ),
     )
+
+
+def build_vif(request: dict[str, Any]) -> model.VIF:
+    vif = _build_vif(request.get('number', 1), request['nic'], True)
+    addresses = (*vif.addresses, *request.get('further', ()))
+    return dataclasses.replace(vif, slot=request.get('slot'), addresses=addresses)
 
 
 def build_instance(request: dict[str, Any]) -> records.Instance:
@@ -163,6 +173,16 @@ def call(request: dict[str, Any]) -> Any:
             return driver.console_output(instance, request['max_bytes']).decode(errors='replace')
         case 'names':
             return driver.list_instance_names()
+        case 'attach':
+            return driver.attach_interface(instance, build_vif(request))
+        case 'detach':
+            return driver.detach_interface(instance, build_vif(request), request['timeout_s'])
+        case 'update':
+            return driver.update_interface(instance, build_vif(request))
+        case 'power_on':
+            return driver.power_on(instance, network_info)
+        case 'power_off':
+            return driver.power_off(instance, request['timeout_s'])
         case other:
             raise ValueError(other)
 

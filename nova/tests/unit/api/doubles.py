@@ -163,8 +163,8 @@ def build_node(number: int) -> records.ComputeNode:
 
 @dataclasses.dataclass
 class MemoryComputeApi:
-    """``compute.api`` of a cloud that never changes; ``created`` and ``listed`` hold what was
-    asked of it. ``error`` is raised by create and get_console_output."""
+    """``compute.api`` of a cloud that never changes; ``created``, ``listed`` and
+    ``done`` hold what was asked of it. ``error`` is raised by what changes something."""
 
     instances: list[records.Instance] = dataclasses.field(default_factory=list)
     flavors: list[records.Flavor] = dataclasses.field(default_factory=list)
@@ -176,6 +176,7 @@ class MemoryComputeApi:
     listed: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     deleted: list[str] = dataclasses.field(default_factory=list)
     lengths: list[int | None] = dataclasses.field(default_factory=list)
+    done: list[tuple[object, ...]] = dataclasses.field(default_factory=list)
 
     def create(self, context: Context, **values: Any) -> list[records.Instance]:
         if self.error is not None:
@@ -209,6 +210,47 @@ class MemoryComputeApi:
 
     def delete(self, context: Context, instance: records.Instance, /) -> None:
         self.deleted.append(instance.uuid)
+
+    def attach_interface(
+        self,
+        context: Context,
+        instance: records.Instance,
+        /,
+        *,
+        network: str | None,
+        fixed_ip: str | None,
+    ) -> model.VIF:
+        return self._note(build_vif(1), 'attach', network, fixed_ip)
+
+    def detach_interface(
+        self, context: Context, instance: records.Instance, vif_id: str, /
+    ) -> None:
+        self._note(build_vif(1), 'detach', vif_id)
+
+    def add_fixed_ip(
+        self, context: Context, instance: records.Instance, network: str, /
+    ) -> model.VIF:
+        return self._note(build_vif(1), 'add', network)
+
+    def remove_fixed_ip(
+        self, context: Context, instance: records.Instance, address: str, /
+    ) -> model.VIF:
+        return self._note(build_vif(1), 'remove', address)
+
+    def stop(self, context: Context, instance: records.Instance, /) -> None:
+        self._note(build_vif(1), 'stop')
+
+    def start(self, context: Context, instance: records.Instance, /) -> None:
+        self._note(build_vif(1), 'start')
+
+    def reboot(self, context: Context, instance: records.Instance, /, *, hard: bool) -> None:
+        self._note(build_vif(1), 'reboot', hard)
+
+    def _note(self, vif: model.VIF, *call: object) -> model.VIF:
+        if self.error is not None:
+            raise self.error
+        self.done.append(call)
+        return vif
 
     def get_console_output(
         self, context: Context, instance: records.Instance, length: int | None, /

@@ -470,7 +470,7 @@ def test_console_output(
         {'os-getConsoleOutput': {'length': -2}},
         {'os-getConsoleOutput': None},
         {'os-getConsoleOutput': {}, 'os-start': None},
-        {'os-start': None},
+        {'os-nonsense': None},
         {},
     ],
 )
@@ -478,3 +478,41 @@ def test_actions_that_are_refused(client: doubles.Client, body: dict[str, Any]) 
     answer = client.send('POST', f'/servers/{SERVER}/action', body)
     assert answer.status_code == 400
     assert 'os-getConsoleOutput' in answer.json['badRequest']['message'] or 'length' in answer.text
+
+
+@pytest.mark.parametrize(
+    ('body', 'field'),
+    [
+        ({'os-start': {'force': True}}, 'os-start'),
+        ({'reboot': {'type': 'GENTLE'}}, 'type'),
+        ({'reboot': {}}, 'type'),
+        ({'addFixedIp': {}}, 'networkId'),
+        ({'addFixedIp': {'networkId': ''}}, 'networkId'),
+        ({'removeFixedIp': {'address': 'ten'}}, 'address'),
+    ],
+)
+def test_what_an_action_lacks_is_named(
+    client: doubles.Client, body: dict[str, Any], field: str
+) -> None:
+    answer = client.send('POST', f'/servers/{SERVER}/action', body)
+    assert answer.status_code == 400
+    assert field in answer.json['badRequest']['message']
+    assert client.compute.done == []
+
+
+@pytest.mark.parametrize(
+    ('body', 'done'),
+    [
+        ({'os-start': None}, ('start',)),
+        ({'os-stop': {}}, ('stop',)),
+        ({'reboot': {'type': 'soft'}}, ('reboot', False)),
+        ({'reboot': {'type': 'HARD'}}, ('reboot', True)),
+        ({'addFixedIp': {'networkId': 7}}, ('add', '7')),
+        ({'removeFixedIp': {'address': '10.0.0.7'}}, ('remove', '10.0.0.7')),
+    ],
+)
+def test_what_an_action_asks_for(
+    client: doubles.Client, body: dict[str, Any], done: tuple[object, ...]
+) -> None:
+    assert client.send('POST', f'/servers/{SERVER}/action', body).status_code == 202
+    assert client.compute.done == [done]

@@ -78,7 +78,7 @@ def test_the_filter_fits_what_the_nic_has() -> None:
     ('shared', 'variables'),
     [
         (firewall.BASE, set()),
-        (firewall.BASE_IPV4, {'$MAC', '$IP'}),
+        (firewall.BASE_IPV4, {'$MAC', '$ADDRESS[@1]'}),
         (firewall.BASE_DHCP, {'$MAC', '$DHCPSERVER'}),
     ],
     ids=lambda value: value.name if isinstance(value, firewall.Filter) else '',

@@ -1,0 +1,174 @@
+"""NICs that come and go, and addresses of NICs, while their instance lives."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from nova import exception
+from nova.db import models, networks, records, retry, security_groups, session
+from nova.network import model
+
+
+@retry.on_deadlock
+def vif_attach(
+    instance_uuid: str, nic: records.WantedNic, quarantine_s: int, *, max_nics: int
+) -> records.Vif:
+    """Make one more NIC, ATTACHING, and give it an address, or do nothing.
+
+    The NIC gets the instance's next index, which is never given again, and the lowest slot that
+    is free. It gets the default route only if no NIC of the instance has it.
+
+    :param nic: whose index does not matter.
+    :param max_nics: how many the instance may have then; it has as many slots.
+    :raises QuotaExceeded: it has that many already.
+    :raises InstanceNotFound: and what :func:`nova.db.networks.vifs_allocate` raises.
+    """
+    with session.database().writer() as db:
+        instance = _lock_instance(db, instance_uuid)
+        present = networks.read_vifs(db, models.Vif.instance_uuid == instance_uuid)
+        taken = {vif.slot for vif in present}
+        slot = next((slot for slot in range(max_nics) if slot not in taken), None)
+        if slot is None or len(present) >= max_nics:
+            raise exception.QuotaExceeded(
+                resource='network interfaces of a server',
+                allowed=max_nics,
+                requested=len(present) + 1,
+            )
+        wanted = dataclasses.replace(
+            nic,
+            index=instance.next_nic_index,
+            default_route=nic.default_route and not any(vif.default_route for vif in present),
+        )
+        instance.next_nic_index += 1
+        network = networks.read_networks(db, {nic.network_uuid})[nic.network_uuid]
+        ids = networks.insert_vifs(
+            db,
+            instance_uuid,
+            [wanted],
+            {nic.network_uuid: network},
+            slot=slot,
+            state=model.VifState.ATTACHING,
+        )
+        _take(db, network, ids[nic.uuid], nic.fixed_ip, quarantine_s)
+        security_groups.join(db, {ids[nic.uuid]: nic.security_groups})
+        return _read(db, nic.uuid)
+
+
+def _lock_instance(db: orm.Session, uuid: str) -> models.Instance:
+    row = db.scalar(
+        sa.select(models.Instance).where(models.Instance.uuid == uuid).with_for_update()
+    )
+    if row is None:
+        raise exception.InstanceNotFound(instance_id=uuid)
+    return row
+
+
+def _take(
+    db: orm.Session, network: models.Network, vif_id: int, address: str | None, quarantine_s: int
+) -> None:
+    if address is not None:
+        networks.take_address(db, network, vif_id, address)
+    else:
+        free_since = models.utcnow() - datetime.timedelta(seconds=quarantine_s)
+        networks.take_any(db, network, vif_id, free_since)
+
+
+def _read(db: orm.Session, uuid: str) -> records.Vif:
+    found = networks.read_vifs(db, models.Vif.uuid == uuid)
+    if not found:
+        raise exception.VifNotFound(vif_id=uuid)
+    return found[0]
+
+
+def vif_get(uuid: str) -> records.Vif:
+    """:raises VifNotFound:"""
+    with session.database().reader() as db:
+        return _read(db, uuid)
+
+
+@retry.on_deadlock
+def vif_set_state(uuid: str, state: model.VifState) -> None:
+    """:raises VifNotFound:"""
+    with session.database().writer() as db:
+        change = sa.update(models.Vif).where(models.Vif.uuid == uuid).values(state=state)
+        if not session.count(db, change):
+            raise exception.VifNotFound(vif_id=uuid)
+
+
+@retry.on_deadlock
+def vif_free(uuid: str) -> records.Vif | None:
+    """Remove one NIC and free its addresses.
+
+    :returns: what it was; None when it was gone already.
+    """
+    fixed_ip = models.FixedIp
+    with session.database().writer() as db:
+        found = networks.read_vifs(db, models.Vif.uuid == uuid)
+        if not found:
+            return None
+        (vif,) = found
+        _lock_instance(db, vif.instance_uuid)
+        db.execute(
+            sa.update(fixed_ip)
+            .where(fixed_ip.vif_id == vif.id)
+            .values(vif_id=None, place=0, released_at=models.utcnow())
+        )
+        security_groups.leave(db, [vif.id])
+        db.execute(sa.delete(models.Vif).where(models.Vif.id == vif.id))
+        return vif
+
+
+def vifs_unsettled(host: str) -> tuple[records.Vif, ...]:
+    """The NICs of a host's instances that are being attached or detached."""
+    moving = models.Vif.state != model.VifState.ACTIVE
+    with session.database().reader() as db:
+        return networks.read_vifs(db, moving, models.Instance.host == host)
+
+
+@retry.on_deadlock
+def vif_add_address(uuid: str, quarantine_s: int) -> records.Vif:
+    """Give a NIC one more address of its network, after those that it has.
+
+    :raises VifNotFound:
+    :raises NoMoreFixedIps:
+    """
+    fixed_ip = models.FixedIp
+    with session.database().writer() as db:
+        _lock_instance(db, _read(db, uuid).instance_uuid)
+        before = _read(db, uuid)
+        network = networks.read_networks(db, {before.network_uuid})[before.network_uuid]
+        last = db.scalar(sa.select(sa.func.max(fixed_ip.place)).where(fixed_ip.vif_id == before.id))
+        _take(db, network, before.id, None, quarantine_s)
+        db.execute(
+            sa.update(fixed_ip)
+            .where(fixed_ip.vif_id == before.id, fixed_ip.address.not_in(before.addresses))
+            .values(place=(last or 0) + 1)
+            .execution_options(synchronize_session=False)
+        )
+        security_groups.touch(db, [before.id])
+        db.expire_all()
+        return _read(db, uuid)
+
+
+@retry.on_deadlock
+def vif_remove_address(uuid: str, address: str) -> records.Vif:
+    """Take one address from a NIC; that it has it not is no error.
+
+    :returns: the NIC as it is then.
+    :raises VifNotFound:
+    """
+    fixed_ip = models.FixedIp
+    with session.database().writer() as db:
+        before = _read(db, uuid)
+        db.execute(
+            sa.update(fixed_ip)
+            .where(fixed_ip.vif_id == before.id, fixed_ip.address == address)
+            .values(vif_id=None, place=0, released_at=models.utcnow())
+        )
+        security_groups.touch(db, [before.id])
+        db.expire_all()
+        return _read(db, uuid)
