@@ -69,6 +69,7 @@ class FakeConnection:
         root = etree.fromstring(xml)
         uuid = str(root.findtext('uuid'))
         made = FakeDomain(self._daemon, uuid, str(root.findtext('name')))
+        made.stored = {str(mac.get('address')) for mac in root.iterfind('devices/interface/mac')}
         self._daemon.domains[uuid] = made
         self._daemon.used |= {str(f.get('filter')) for f in root.iter('filterref')}
         return made
@@ -101,6 +102,10 @@ class FakeDomain:
         self._uuid = uuid
         self._name = name
         self.active = False
+        # MAC addresses; a deaf guest lets go of none
+        self.stored: set[str] = set()
+        self.live: set[str] = set()
+        self.deaf = False
 
     def name(self) -> str:
         return self._name
@@ -108,6 +113,36 @@ class FakeDomain:
     def create(self) -> None:
         self._daemon.enter('create')
         self.active = True
+        self.live = set(self.stored)
+
+    def XMLDesc(self, flags: int) -> str:
+        macs = self.stored if flags & libvirt.VIR_DOMAIN_XML_INACTIVE else self.live
+        nics = ''.join(f"<interface><mac address='{mac}'/></interface>" for mac in sorted(macs))
+        return f'<domain><devices>{nics}</devices></domain>'
+
+    def attachDeviceFlags(self, xml: str, flags: int) -> None:
+        self._daemon.enter('attachDeviceFlags')
+        root = etree.fromstring(xml)
+        macs = self.stored if flags == libvirt.VIR_DOMAIN_AFFECT_CONFIG else self.live
+        macs.add(str(root.xpath('string(mac/@address)')))
+        self._daemon.used |= {str(f.get('filter')) for f in root.iter('filterref')}
+
+    def detachDeviceFlags(self, xml: str, flags: int) -> None:
+        self._daemon.enter('detachDeviceFlags')
+        root = etree.fromstring(xml)
+        mac = str(root.xpath('string(mac/@address)'))
+        if flags == libvirt.VIR_DOMAIN_AFFECT_CONFIG:
+            self.stored.discard(mac)
+        elif not self.deaf:
+            self.live.discard(mac)
+        if mac not in self.stored | self.live:
+            self._daemon.used -= {str(f.get('filter')) for f in root.iter('filterref')}
+
+    def shutdown(self) -> None:
+        self._daemon.enter('shutdown')
+        if not self.deaf:
+            self.active = False
+            self.live.clear()
 
     def isActive(self) -> bool:
         return self.active
@@ -119,6 +154,7 @@ class FakeDomain:
     def destroy(self) -> None:
         self._daemon.enter('destroy')
         self.active = False
+        self.live.clear()
 
     def undefineFlags(self, flags: int) -> None:
         self._daemon.enter('undefineFlags')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 import time
+from typing import Any
 
 from oslo_config import cfg
 import pytest
@@ -226,3 +227,90 @@ def test_a_disk_is_never_smaller_than_its_image() -> None:
     image = dataclasses.replace(IMAGE, virtual_size=1024**3 + 1)
     with pytest.raises(exception.ImageUnacceptable, match='1 GiB of the flavor'):
         disk.choose_size(image, 'x', 1)
+
+
+def spawned(bench: Bench) -> Any:
+    """The domain of a guest with NICs 0 and 1."""
+    bench.driver.spawn(INSTANCE, model.NetworkInfo(NICS.vifs[:2]))
+    return bench.daemon.domains[INSTANCE.uuid]
+
+
+def test_a_nic_comes_and_goes(bench: Bench) -> None:
+    domain, third = spawned(bench), NICS[2]
+    filters = set(bench.daemon.filters)
+    for _ in range(2):
+        bench.driver.attach_interface(INSTANCE, third)
+        assert third.mac in domain.stored & domain.live
+    assert bench.plugged[-1] == model.NetworkInfo((third,))
+    assert bench.daemon.calls.count('attachDeviceFlags') == 2
+    assert bench.daemon.filters.keys() - filters == {firewall.filter_name(INSTANCE.name, third)}
+    for _ in range(2):
+        assert bench.driver.detach_interface(INSTANCE, third, 0)
+    assert third.mac not in domain.stored | domain.live
+    assert set(bench.daemon.filters) == filters
+
+
+def test_the_filter_is_there_before_the_nic(bench: Bench) -> None:
+    spawned(bench)
+    bench.daemon.refuse['nwfilterDefineXML'] = [error(libvirt.VIR_ERR_INTERNAL_ERROR)]
+    with pytest.raises(exception.FirewallSetupFailed):
+        bench.driver.attach_interface(INSTANCE, NICS[2])
+    assert 'attachDeviceFlags' not in bench.daemon.calls
+
+
+def test_a_deaf_guest_keeps_its_nic_and_the_filter(bench: Bench) -> None:
+    domain, second = spawned(bench), NICS[1]
+    domain.deaf = True
+    assert not bench.driver.detach_interface(INSTANCE, second, 0)
+    assert second.mac in domain.live - domain.stored
+    assert firewall.filter_name(INSTANCE.name, second) in bench.daemon.filters
+    domain.deaf = False
+    assert bench.driver.detach_interface(INSTANCE, second, 0)
+    assert firewall.filter_name(INSTANCE.name, second) not in bench.daemon.filters
+
+
+def test_a_request_that_is_refused_while_another_is_answered(bench: Bench) -> None:
+    domain = spawned(bench)
+    domain.deaf = True
+    assert not bench.driver.detach_interface(INSTANCE, NICS[1], 0)
+    bench.daemon.refuse['detachDeviceFlags'] = [error(libvirt.VIR_ERR_OPERATION_FAILED)]
+    assert not bench.driver.detach_interface(INSTANCE, NICS[1], 0)
+
+
+def test_a_detach_from_what_is_gone(bench: Bench) -> None:
+    assert bench.driver.detach_interface(INSTANCE, NICS[1], 0)
+
+
+def test_a_stopped_guest_takes_and_loses_nics(bench: Bench) -> None:
+    domain = spawned(bench)
+    bench.driver.power_off(INSTANCE, 1)
+    assert 'destroy' not in bench.daemon.calls
+    bench.driver.attach_interface(INSTANCE, NICS[2])
+    assert bench.driver.detach_interface(INSTANCE, NICS[0], 0)
+    assert domain.stored == {NICS[1].mac, NICS[2].mac}
+    wanted = model.NetworkInfo(NICS.vifs[1:])
+    for _ in range(2):
+        bench.driver.power_on(INSTANCE, wanted)
+    assert bench.daemon.domains[INSTANCE.uuid].live == {NICS[1].mac, NICS[2].mac}
+    assert bench.daemon.calls.count('create') == 2
+
+
+def test_a_guest_that_does_not_shut_down_is_ended(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawned(bench).deaf = True
+    waited: list[float] = []
+    monkeypatch.setattr(time, 'sleep', waited.append)
+    monkeypatch.setattr(time, 'monotonic', lambda: len(waited) * 0.1)
+    bench.driver.power_off(INSTANCE, 1)
+    assert sum(waited) > 0.9
+    assert 'destroy' in bench.daemon.calls
+    assert bench.driver.power_state(INSTANCE) == records.PowerState.SHUTDOWN
+
+
+def test_further_addresses_stand_in_the_filter(bench: Bench) -> None:
+    spawned(bench)
+    addresses = (*NICS[0].addresses_of(4), '10.0.0.200')
+    bench.driver.update_interface(INSTANCE, dataclasses.replace(NICS[0], addresses=addresses))
+    xml = bench.daemon.filters[firewall.filter_name(INSTANCE.name, NICS[0])]
+    assert [xml.count(f"value='{address}'") for address in addresses] == [1, 1]
