@@ -24,7 +24,7 @@ from nova.network import manager, reach, topology
 from nova.tests import stores
 
 CONTEXT = nova_context.service_context()
-SEQUENCES = int(os.environ.get('NOVA_SEQUENCES', '100'))
+SEQUENCES = int(os.environ.get('NOVA_SEQUENCES', '60'))
 SEED = int(os.environ.get('NOVA_SEQUENCES_SEED', '1'))
 MAX_NICS = 4
 CIDRS = ('10.0.0.0/29', '10.1.0.0/28', '10.2.0.0/28')
@@ -61,8 +61,9 @@ class World:
                 host='one', run_path='/run/nova', dhcp_domain='novalocal', dhcp_lease_time_s=600
             ),
             apply=lambda _state, _within: {},
-            apply_reach=lambda _wanted: None,
+            apply_reach=lambda _wanted, _afresh: None,
             reach_options=reach.Options(),
+            apply_metadata=lambda _wanted, _within: {},
             mac_attempts=3,
             quarantine_s=0,
             random_source=source,
