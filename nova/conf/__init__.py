@@ -11,11 +11,11 @@ from typing import Any
 
 from oslo_config import cfg
 
-from nova.conf import api, base, compute, glance, libvirt, network, quota, scheduler
+from nova.conf import api, base, compute, firewall, glance, libvirt, network, quota, scheduler
 
 CONF = cfg.CONF
 
-_GROUPS = (api, base, compute, glance, libvirt, network, quota, scheduler)
+_GROUPS = (api, base, compute, firewall, glance, libvirt, network, quota, scheduler)
 
 
 def register(conf: cfg.ConfigOpts) -> None:

@@ -32,7 +32,8 @@ class FirewallDriver(Protocol):
     def prepare(
         self, instance_name: str, nics: Iterable[rules.NicPolicy], ruleset: rules.Ruleset
     ) -> None:
-        """Have these rules in force as soon as the NICs exist, which they do not yet."""
+        """Have these rules in force as soon as the NICs exist, which they need not yet. Other NICs
+        of the instance stay as they are."""
 
     def apply(
         self, instance_name: str, nics: Iterable[rules.NicPolicy], ruleset: rules.Ruleset
@@ -43,5 +44,5 @@ class FirewallDriver(Protocol):
     def refresh(self, ruleset: rules.Ruleset) -> None:
         """Have every NIC follow ``ruleset``, whose groups have changed."""
 
-    def remove(self, instance_name: str, devices: Iterable[str]) -> None:
-        """Forget these NICs, which are gone from the host."""
+    def remove(self, instance_name: str, devices: Iterable[str] | None = None) -> None:
+        """Forget these NICs of the instance, or all, which are gone from the host."""

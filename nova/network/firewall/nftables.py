@@ -68,7 +68,9 @@ class NftablesFirewall:
     def prepare(
         self, instance_name: str, nics: Iterable[rules.NicPolicy], ruleset: rules.Ruleset
     ) -> None:
-        self.apply(instance_name, nics, ruleset)
+        with self._lock:
+            found = {nic.device: nic for nic in nics}
+            self._follow(instance_name, found, set(), _merge(self._wanted.ruleset, ruleset))
 
     def apply(
         self, instance_name: str, nics: Iterable[rules.NicPolicy], ruleset: rules.Ruleset
@@ -82,9 +84,10 @@ class NftablesFirewall:
         with self._lock:
             self._follow('', {}, set(), _merge(self._wanted.ruleset, ruleset))
 
-    def remove(self, instance_name: str, devices: Iterable[str]) -> None:
+    def remove(self, instance_name: str, devices: Iterable[str] | None = None) -> None:
         with self._lock:
-            gone = self._devices_of(instance_name) | (set(devices) & self._wanted.nics.keys())
+            owned = self._devices_of(instance_name)
+            gone = owned if devices is None else owned & set(devices)
             self._follow(instance_name, {}, gone, self._wanted.ruleset)
 
     def _devices_of(self, instance_name: str) -> set[str]:

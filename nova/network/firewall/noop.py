@@ -37,5 +37,5 @@ class NoopFirewall:
     def refresh(self, ruleset: rules.Ruleset) -> None:
         """Nothing is done."""
 
-    def remove(self, instance_name: str, devices: Iterable[str]) -> None:
+    def remove(self, instance_name: str, devices: Iterable[str] | None = None) -> None:
         """Nothing is done."""

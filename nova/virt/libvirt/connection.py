@@ -23,11 +23,11 @@ from nova.db import records
 from nova.image import glance
 from nova.metadata import documents
 from nova.network import model, topology
-from nova.network.firewall import rules
+from nova.network.firewall import nftables, noop, rules
 from nova.network.linux import bridge
 from nova.privileged.files import read_tail
 from nova.virt import configdrive, driver
-from nova.virt.libvirt import console, disk, domain, firewall, host, imagecache, kvmprobe
+from nova.virt.libvirt import console, disk, domain, firewall, host, imagecache, kvmprobe, taps
 from nova.virt.libvirt import offload as offloading
 
 LOG = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class LibvirtConnection(driver.ComputeDriver):
     :param libvirt_host: the connection to libvirt; made of the option group when not given.
     :param offload: runs what blocks; see :class:`nova.virt.libvirt.offload.Offload`.
     :param read_file: reads console logs, which belong to root.
+    :param tap_firewall: what filters the NICs; None: libvirt's own filters.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class LibvirtConnection(driver.ComputeDriver):
         libvirt_host: host.Host | None = None,
         offload: offloading.Offload = offloading.call_directly,
         read_file: console.ReadFile = console.read_file,
+        tap_firewall: taps.TapFirewall | None = None,
     ) -> None:
         self._options = libvirt_group
         self._state_path = Path(state_path)
@@ -71,7 +73,9 @@ class LibvirtConnection(driver.ComputeDriver):
         self._ensure_bridges = ensure_bridges
         self._dhcp_domain = dhcp_domain
         self._host = libvirt_host or host.Host(libvirt_group.connection_uri, offload=offload)
-        self._firewall = firewall.NWFilterFirewall(self._host)
+        self._firewall: firewall.NWFilterFirewall | taps.TapFirewall = (
+            firewall.NWFilterFirewall(self._host) if tap_firewall is None else tap_firewall
+        )
         self._offload = offload
         self._read_file = read_file
         # What init_host finds out of the machine.
@@ -121,6 +125,7 @@ class LibvirtConnection(driver.ComputeDriver):
             virt_type=self._virt_type,
             machine_type=self._options.machine_type,
             cpu_mode=self._options.cpu_mode,
+            has_filters=self._firewall.uses_filterref,
         )
 
     def spawn(self, instance: records.Instance, network_info: model.NetworkInfo) -> None:
@@ -239,8 +244,7 @@ class LibvirtConnection(driver.ComputeDriver):
     def apply_security_groups(
         self, guests: Mapping[str, model.NetworkInfo], ruleset: rules.Ruleset
     ) -> frozenset[str]:
-        # network filters of libvirt hold the first-hop stage only
-        return frozenset()
+        return self._firewall.apply_groups(guests, ruleset)
 
     def list_instance_names(self) -> list[str]:
         return [name for name in self._host.domain_names() if _OUR_DOMAIN.fullmatch(name)]
@@ -316,7 +320,15 @@ def from_conf(conf: cfg.ConfigOpts, *, offload: offloading.Offload) -> LibvirtCo
         dhcp_domain=conf.network.dhcp_domain,
         offload=offload,
         read_file=read_tail,
+        tap_firewall=_choose_tap_firewall(conf.firewall.driver),
     )
+
+
+def _choose_tap_firewall(name: str) -> taps.TapFirewall | None:
+    """For the option ``[firewall] driver``."""
+    if name == 'nftables':
+        return taps.TapFirewall(nftables.NftablesFirewall())
+    return taps.TapFirewall(noop.NoopFirewall()) if name == 'noop' else None
 
 
 def _on_failure(undo: contextlib.ExitStack, function: Callable[..., Any], *args: Any) -> None:

@@ -35,7 +35,7 @@ class Nic:
     """A network interface as the template shows it.
 
     ``ip_address`` is the first IPv4 address and ``further_addresses`` are the others;
-    ``name`` is that of :func:`nic_name`.
+    ``name`` is that of :func:`nic_name`, ``has_filter`` whether a filter of libvirt's is for it.
     """
 
     vif_id: str
@@ -50,6 +50,7 @@ class Nic:
     dhcp_server: str | None
     extra_params: tuple[Parameter, ...]
     ra_server: str | None
+    has_filter: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +95,14 @@ def build_context(
     config_drive: str | None = None,
     machine_type: str = 'pc',
     cpu_mode: str = 'auto',
+    has_filters: bool = True,
 ) -> Domain:
     """What the template needs for this instance.
 
     :param virt_type: ``kvm`` or ``qemu``.
     :param config_drive: the path of the configuration drive; None: the guest has none.
     :param cpu_mode: a choice of the option ``[libvirt] cpu_mode``.
+    :param has_filters: whether the NICs have filters of libvirt's.
     :raises InvalidInput: a NIC's index is beyond the last slot.
     """
     return Domain(
@@ -118,7 +121,7 @@ def build_context(
         disk=disk,
         config_drive=config_drive,
         console_log=console_log,
-        nics=tuple(_build_nic(instance.name, vif) for vif in network_info),
+        nics=tuple(_build_nic(instance.name, vif, has_filters) for vif in network_info),
     )
 
 
@@ -134,7 +137,7 @@ def nic_name(instance_name: str, vif: model.VIF) -> str:
     return f'{instance_name}-{vif.mac.replace(":", "")}'
 
 
-def _build_nic(instance_name: str, vif: model.VIF) -> Nic:
+def _build_nic(instance_name: str, vif: model.VIF, has_filter: bool) -> Nic:
     if vif.place >= MAX_NICS:
         raise exception.InvalidInput(
             field='networks', reason=f'a guest has PCI slots for {MAX_NICS} interfaces'
@@ -157,6 +160,7 @@ def _build_nic(instance_name: str, vif: model.VIF) -> Nic:
             *_project_parameters(ipv6, suffix='V6'),
         ),
         ra_server=ipv6.gateway if ipv6 else None,
+        has_filter=has_filter,
     )
 
 

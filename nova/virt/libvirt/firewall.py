@@ -24,7 +24,7 @@ Formats: https://libvirt.org/formatnwfilter.html.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 import dataclasses
 import hashlib
 import re
@@ -36,6 +36,7 @@ from oslo_log import log as logging
 
 from nova import exception
 from nova.network import model
+from nova.network.firewall import rules
 from nova.virt.libvirt import domain, xmltemplate
 
 if TYPE_CHECKING:
@@ -109,10 +110,10 @@ def _filter_xml(name: str, content: str) -> str:
     )
 
 
-def build_shared_filter(name: str, rules: str) -> Filter:
+def build_shared_filter(name: str, content: str) -> Filter:
     """A filter of its own content: ``name`` and a digest of the rules are its name."""
-    full_name = f'{name}-{hashlib.sha256(rules.encode()).hexdigest()[:8]}'
-    return Filter(full_name, _filter_xml(full_name, rules))
+    full_name = f'{name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}'
+    return Filter(full_name, _filter_xml(full_name, content))
 
 
 BASE = build_shared_filter('nova-base', _BASE_RULES)
@@ -150,6 +151,8 @@ def _reference(part: Filter, addresses: Iterable[str] = ()) -> str:
 
 class NWFilterFirewall:
     """Keeps the filters of the guests of one host."""
+
+    uses_filterref = True
 
     def __init__(self, libvirt_host: host.Host) -> None:
         self._host = libvirt_host
@@ -194,6 +197,15 @@ class NWFilterFirewall:
         :raises FirewallSetupFailed: it is still in use.
         """
         self._undefine(filter_name(instance_name, vif))
+
+    def apply_groups(
+        self, guests: Mapping[str, model.NetworkInfo], ruleset: rules.Ruleset
+    ) -> frozenset[str]:
+        """Security groups are not for these filters, which hold the first-hop stage only.
+
+        :returns: the ids of the NICs that follow their groups: none.
+        """
+        return frozenset()
 
     def _define(self, wanted: Filter, *, vif: str) -> None:
         try:

@@ -1,0 +1,33 @@
+"""Options of the firewall of a compute host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oslo_config import cfg
+
+OPTS = [
+    cfg.StrOpt(
+        'driver',
+        default='nwfilter',
+        choices=[
+            ('nwfilter', "the first-hop stage by libvirt's network filters; no security groups"),
+            ('nftables', 'the first-hop stage and security groups by nftables'),
+            ('noop', 'nothing is filtered; for tests only'),
+        ],
+        help="""
+What keeps the NICs of guests to their own addresses and to their security groups. Move the guests
+off a host before it is changed there.
+""",
+    ),
+]
+
+GROUP = 'firewall'
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    conf.register_opts(OPTS, group=GROUP)
+
+
+def list_opts() -> list[tuple[str, list[Any]]]:
+    return [(GROUP, OPTS)]

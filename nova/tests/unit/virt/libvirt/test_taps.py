@@ -1,0 +1,84 @@
+"""How the libvirt driver uses a firewall of tap devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from nova.network import model
+from nova.network.firewall import rules
+from nova.virt.libvirt import taps
+
+
+class Recorder:
+    """A driver that does nothing but remember."""
+
+    uses_filterref = False
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def init_host(
+        self, guests: Mapping[str, Iterable[rules.NicPolicy]], ruleset: rules.Ruleset
+    ) -> None:
+        self.calls.append(
+            ('init_host', {n: [p.device for p in found] for n, found in guests.items()})
+        )
+
+    def prepare(
+        self, instance_name: str, nics: Iterable[rules.NicPolicy], ruleset: rules.Ruleset
+    ) -> None:
+        self.calls.append(('prepare', instance_name, [(nic.device, nic.groups) for nic in nics]))
+
+    def apply(
+        self, instance_name: str, nics: Iterable[rules.NicPolicy], ruleset: rules.Ruleset
+    ) -> None:
+        self.calls.append(('apply', instance_name, [nic.device for nic in nics]))
+
+    def refresh(self, ruleset: rules.Ruleset) -> None:
+        self.calls.append(('refresh',))
+
+    def remove(self, instance_name: str, devices: Iterable[str] | None = None) -> None:
+        self.calls.append(('remove', instance_name, devices if devices is None else list(devices)))
+
+
+def vif(index: int) -> model.VIF:
+    network = model.Network(
+        id=f'n{index}', label='n', kind=model.NetworkKind.FLAT_DHCP, bridge=f'br{index}'
+    )
+    return model.VIF(
+        id=f'{index:08x}-0000-4000-8000-000000000000',
+        index=index,
+        mac=f'fa:16:3e:00:00:0{index}',
+        network=network,
+        security_groups=('g',),
+    )
+
+
+def test_what_was_in_force_stays_until_all_guests_are_known() -> None:
+    driver = Recorder()
+    firewall = taps.TapFirewall(driver)
+    firewall.init_host()
+    firewall.remove('a', [vif(0)])
+    assert driver.calls == []
+    info = model.NetworkInfo((vif(0), vif(1)))
+    assert firewall.apply_groups({'a': info}, rules.Ruleset()) == {vif(0).id, vif(1).id}
+    assert driver.calls == [('init_host', {'a': [vif(0).device, vif(1).device]})]
+
+
+def test_nics_come_and_go() -> None:
+    driver = Recorder()
+    firewall = taps.TapFirewall(driver)
+    firewall.apply_groups({}, rules.Ruleset())
+    driver.calls.clear()
+    firewall.prepare('a', vif(0))
+    firewall.apply_groups({'a': model.NetworkInfo((vif(0),))}, rules.Ruleset())
+    firewall.remove_nic('a', vif(0))
+    firewall.remove('a', [vif(0)])
+    assert driver.calls == [
+        ('prepare', 'a', [(vif(0).device, ('g',))]),
+        ('refresh',),
+        ('apply', 'a', [vif(0).device]),
+        ('remove', 'a', [vif(0).device]),
+        ('remove', 'a', None),
+    ]

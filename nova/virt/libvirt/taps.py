@@ -1,0 +1,73 @@
+"""Firewalls that filter the tap devices themselves, and of which libvirt knows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from nova.network import model
+from nova.network.firewall import driver as firewall_driver
+from nova.network.firewall import rules
+
+
+class TapFirewall:
+    """What the libvirt driver wants of a firewall, by a driver of :mod:`nova.network.firewall`.
+
+    It begins with the first :meth:`apply_groups`, which tells all guests of the host: until then
+    what was in force before the service started stays in force, for guests that are there.
+    """
+
+    uses_filterref = False
+
+    def __init__(self, driver: firewall_driver.FirewallDriver) -> None:
+        self._driver = driver
+        self._ruleset = rules.Ruleset()
+        self._begun = False
+
+    def init_host(self) -> None:
+        """Nothing can be said before the guests are known."""
+
+    def prepare(self, instance_name: str, vif: model.VIF) -> None:
+        """Have the NIC's rules in force before it is made, or change those of one that is there.
+
+        :raises FirewallSetupFailed: they could not be loaded; the NIC is closed.
+        """
+        self._driver.prepare(instance_name, [_policy(vif)], self._ruleset)
+
+    def remove(self, instance_name: str, vifs: Iterable[model.VIF]) -> None:
+        """Forget all NICs of the instance, which must be gone from the host.
+
+        :raises FirewallSetupFailed: they are still there.
+        """
+        if self._begun:
+            self._driver.remove(instance_name)
+
+    def remove_nic(self, instance_name: str, vif: model.VIF) -> None:
+        """Forget one NIC, which must be gone from the host.
+
+        :raises FirewallSetupFailed: its rules are still there.
+        """
+        if self._begun:
+            self._driver.remove(instance_name, [vif.device])
+
+    def apply_groups(
+        self, guests: Mapping[str, model.NetworkInfo], ruleset: rules.Ruleset
+    ) -> frozenset[str]:
+        """Have all NICs of the host, by instance name, follow ``ruleset``.
+
+        :returns: the ids of those that do.
+        :raises FirewallSetupFailed: what was in force before still is.
+        """
+        policies = {name: [_policy(vif) for vif in info] for name, info in guests.items()}
+        self._ruleset = ruleset
+        if self._begun:
+            self._driver.refresh(ruleset)
+            for name, nics in policies.items():
+                self._driver.apply(name, nics, ruleset)
+        else:
+            self._driver.init_host(policies, ruleset)
+            self._begun = True
+        return frozenset(vif.id for info in guests.values() for vif in info)
+
+
+def _policy(vif: model.VIF) -> rules.NicPolicy:
+    return rules.build_nic_policy(vif, vif.security_groups)
