@@ -27,6 +27,7 @@
     │   ├── InstanceIsLocked
     │   ├── NetworkInUse
     │   ├── NetworkOverlap
+    │   │   └── VlanInUse
     │   ├── NoMoreFixedIps
     │   ├── FixedIpInUse
     │   ├── MacInUse
@@ -179,6 +180,10 @@ class NetworkInUse(Conflict):
 
 class NetworkOverlap(Conflict):
     msg_fmt = '%(field)s %(value)s conflicts with network %(label)s (%(network_id)s).'
+
+
+class VlanInUse(NetworkOverlap):
+    pass
 
 
 class NoMoreFixedIps(Conflict):

@@ -76,7 +76,11 @@ def configure(arguments: Sequence[str], program: str, extra: Sequence[cfg.Opt] =
 
 
 def build_network_api(conf: Any) -> network_api.API:
-    return network_api.API(max_nics_per_server=conf.api.max_nics_per_server)
+    return network_api.API(
+        max_nics_per_server=conf.api.max_nics_per_server,
+        default_kind=network_manager.KINDS[conf.network.network_manager],
+        vlan_start=conf.network.vlan_start,
+    )
 
 
 def build_group_api(conf: Any) -> security_groups.API:

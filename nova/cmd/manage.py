@@ -13,7 +13,7 @@ from typing import Any
 from nova import context as nova_context
 from nova import exception, liveness, service
 from nova.db import api as db
-from nova.db import migration, session
+from nova.db import migration, records, session
 from nova.network import api as network_api
 from nova.network import picture
 
@@ -64,6 +64,11 @@ def network_create(conf: Any, arguments: argparse.Namespace) -> None:
     spec = network_api.NetworkSpec(
         label=arguments.label,
         cidr=arguments.range,
+        cidr_v6=arguments.range_v6,
+        gateway_v6=arguments.gateway_v6,
+        ipv6_mode=arguments.ipv6_mode,
+        routes=tuple(arguments.route),
+        vlan=arguments.vlan,
         kind=arguments.kind,
         gateway=arguments.gateway,
         dns=tuple(arguments.dns),
@@ -74,17 +79,59 @@ def network_create(conf: Any, arguments: argparse.Namespace) -> None:
         allowed_start=arguments.allowed_start,
         allowed_end=arguments.allowed_end,
     )
-    network = _networks(conf).create_network(spec)
+    networks = _networks(conf)
+    if arguments.num_networks is None:
+        _print_values(arguments, dataclasses.asdict(networks.create_network(spec)))
+        return
+    length = None
+    if arguments.network_size is not None:
+        length = 32 - (arguments.network_size - 1).bit_length()
+    made = networks.create_networks(spec, arguments.num_networks, length)
+    _print_rows(arguments, _COLUMNS, _rows(made))
+
+
+def network_modify(conf: Any, arguments: argparse.Namespace) -> None:
+    changes = {
+        field: getattr(arguments, field)
+        for field in ('label', 'mtu', 'host')
+        if getattr(arguments, field) is not None
+    }
+    if arguments.project is not None:
+        changes['project_id'] = arguments.project
+    if arguments.disassociate_project:
+        changes['project_id'] = None
+    if arguments.disassociate_host:
+        changes['host'] = None
+    for field, values in (('dns', arguments.dns), ('routes', arguments.route)):
+        if values is not None:
+            changes[field] = tuple(value for value in values if value != _NONE)
+    network = _networks(conf).modify_network(arguments.network, **changes)
     _print_values(arguments, dataclasses.asdict(network))
 
 
+_NONE = 'none'
+_COLUMNS = (
+    'uuid',
+    'label',
+    'kind',
+    'cidr',
+    'gateway',
+    'cidr_v6',
+    'gateway_v6',
+    'vlan',
+    'bridge',
+    'project_id',
+    'host',
+)
+
+
+def _rows(networks: Sequence[records.Network]) -> list[dict[str, Any]]:
+    return [{column: getattr(network, column) for column in _COLUMNS} for network in networks]
+
+
 def network_list(conf: Any, arguments: argparse.Namespace) -> None:
-    columns = ('uuid', 'label', 'kind', 'cidr', 'gateway', 'bridge', 'project_id', 'host')
-    rows = [
-        {column: getattr(network, column) for column in columns}
-        for network in _networks(conf).list_networks(nova_context.service_context())
-    ]
-    _print_rows(arguments, columns, rows)
+    found = _networks(conf).list_networks(nova_context.service_context())
+    _print_rows(arguments, _COLUMNS, _rows(found))
 
 
 def network_show(conf: Any, arguments: argparse.Namespace) -> None:
@@ -198,14 +245,45 @@ def _add_network(noun: argparse.ArgumentParser) -> None:
     verbs = noun.add_subparsers(required=True, metavar='VERB')
     create = _verb(verbs, 'create', network_create, 'make a network')
     create.add_argument('--label', required=True, help='its name')
-    create.add_argument('--range', required=True, metavar='CIDR', help='IPv4 range, 10.0.0.0/24')
-    create.add_argument('--kind', help='flat_dhcp; default: that of [network] network_manager')
-    create.add_argument('--gateway', metavar='ADDRESS', help='default: the first address')
+    create.add_argument('--range', metavar='CIDR', help='IPv4 range, 10.0.0.0/24')
+    create.add_argument('--range-v6', metavar='CIDR', help='IPv6 range, fd00:1::/64')
+    create.add_argument(
+        '--kind', help='flat, flat_dhcp or vlan; default: that of [network] network_manager'
+    )
+    create.add_argument(
+        '--gateway',
+        metavar='ADDRESS',
+        help='of IPv4, or none; default: the first address, or none on a flat network',
+    )
+    create.add_argument(
+        '--gateway-v6',
+        metavar='ADDRESS',
+        help='gives every guest of the network its IPv6 default route; default: none',
+    )
+    create.add_argument(
+        '--ipv6-mode',
+        metavar='MODE',
+        help='slaac, stateless or stateful (DHCPv6); default: slaac; a flat network has none',
+    )
     create.add_argument(
         '--dns', action='append', default=[], metavar='ADDRESS', help='may be repeated'
     )
     create.add_argument('--bridge', metavar='NAME', help='default: a name made for the network')
     create.add_argument('--physical-network', metavar='NAME', help='what the bridge leads to')
+    create.add_argument('--vlan', type=int, metavar='ID', help='default: the next free one')
+    create.add_argument(
+        '--route',
+        action='append',
+        default=[],
+        metavar='CIDR,GATEWAY',
+        help='a static route of guests; may be repeated',
+    )
+    create.add_argument(
+        '--num-networks', type=int, metavar='N', help='carve so many networks out of the ranges'
+    )
+    create.add_argument(
+        '--network-size', type=int, metavar='N', help='addresses of each network that is carved'
+    )
     create.add_argument('--mtu', type=int, metavar='BYTES', help='default: that of the links')
     create.add_argument('--project', metavar='ID', help='the only project that may use it')
     create.add_argument('--allowed-start', metavar='ADDRESS', help='the first address given')
@@ -215,6 +293,25 @@ def _add_network(noun: argparse.ArgumentParser) -> None:
     show.add_argument('network', metavar='UUID')
     topology = _verb(verbs, 'topology', network_topology, 'draw hosts, networks and instances')
     topology.add_argument('--format', choices=('text', 'dot', 'svg'), default='text')
+    modify = _verb(verbs, 'modify', network_modify, 'change a network')
+    modify.add_argument('network', metavar='UUID')
+    modify.add_argument('--label', help='its new name')
+    modify.add_argument('--mtu', type=int, metavar='BYTES')
+    modify.add_argument(
+        '--dns', action='append', metavar='ADDRESS', help='all of them anew; may be repeated; none'
+    )
+    modify.add_argument(
+        '--route',
+        action='append',
+        metavar='CIDR,GATEWAY',
+        help='all of them anew; may be repeated; none',
+    )
+    project = modify.add_mutually_exclusive_group()
+    project.add_argument('--project', metavar='ID', help='the only project that may use it')
+    project.add_argument('--disassociate-project', action='store_true')
+    host = modify.add_mutually_exclusive_group()
+    host.add_argument('--host', metavar='NAME', help='the host that is to serve it')
+    host.add_argument('--disassociate-host', action='store_true')
     delete = _verb(verbs, 'delete', network_delete, 'delete a network that nothing is on')
     delete.add_argument('network', metavar='UUID')
 

@@ -12,10 +12,21 @@ OPTS = [
         default='FlatDHCPManager',
         choices=[
             ('FlatDHCPManager', 'bridge, gateway and DHCP server of nova on an untagged segment'),
+            ('FlatManager', 'bridges, routers and configuration of guests of the operator'),
+            ('VlanManager', 'as FlatDHCPManager, on a VLAN; each project has its own'),
         ],
         help="""
 The manager class of new networks whose kind is not given. Each network keeps its kind; one cloud
 may have networks of every kind.
+""",
+    ),
+    cfg.IntOpt(
+        'vlan_start',
+        default=100,
+        min=1,
+        max=4094,
+        help="""
+The first VLAN that a vlan network gets whose VLAN is not given.
 """,
     ),
     cfg.StrOpt(

@@ -143,16 +143,22 @@ class Instance(Base):
 
 class Network(Base):
     __tablename__ = 'networks'
+    # of the untagged ones, which have no VLAN, the guard of the creation sees to it
+    __table_args__ = (sa.UniqueConstraint('physical_network', 'vlan'),)
 
     uuid: Mapped[str] = mapped_column(Uuid, unique=True)
     label: Mapped[str] = mapped_column(Name)
     kind: Mapped[str] = mapped_column(sa.String(16))
     project_id: Mapped[str | None] = mapped_column(Name, index=True)
-    cidr: Mapped[str] = mapped_column(sa.String(43))
+    cidr: Mapped[str | None] = mapped_column(sa.String(43))
     gateway: Mapped[str | None] = mapped_column(Address)
     dhcp_server: Mapped[str | None] = mapped_column(Address)
-    dhcp_start: Mapped[str] = mapped_column(Address)
-    dhcp_end: Mapped[str] = mapped_column(Address)
+    dhcp_start: Mapped[str | None] = mapped_column(Address)
+    dhcp_end: Mapped[str | None] = mapped_column(Address)
+    cidr_v6: Mapped[str | None] = mapped_column(sa.String(43))
+    gateway_v6: Mapped[str | None] = mapped_column(Address)
+    ipv6_mode: Mapped[str | None] = mapped_column(sa.String(16))
+    routes: Mapped[list[Any]]
     dns: Mapped[list[Any]]
     bridge: Mapped[str] = mapped_column(sa.String(15))
     physical_network: Mapped[str | None] = mapped_column(Name)
@@ -184,7 +190,8 @@ class Vif(Base):
 
 
 class FixedIp(Base):
-    """One address that a network may give; taken while ``vif_id`` is set."""
+    """One address. The IPv4 ones of a network are made with it, and taken while ``vif_id`` is set;
+    those of IPv6 are made when they are given, and removed when they are given back."""
 
     __tablename__ = 'fixed_ips'
     __table_args__ = (

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+import dataclasses
 import datetime
-from typing import cast
+from typing import Any, cast
 
 from oslo_db import exception as db_exc
 import sqlalchemy as sa
@@ -39,6 +40,10 @@ def _read(row: models.Network) -> records.Network:
         host=row.host,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        cidr_v6=row.cidr_v6,
+        gateway_v6=row.gateway_v6,
+        ipv6_mode=None if row.ipv6_mode is None else model.Ipv6Mode(row.ipv6_mode),
+        routes=tuple(model.Route(**route) for route in row.routes),
     )
 
 
@@ -69,12 +74,25 @@ def network_create(
         vlan=new.vlan,
         mtu=new.mtu,
         multi_host=new.multi_host,
+        cidr_v6=new.cidr_v6,
+        gateway_v6=new.gateway_v6,
+        ipv6_mode=new.ipv6_mode,
+        routes=[dataclasses.asdict(route) for route in new.routes],
     )
     with session.database().writer() as db:
         _lock_networks(db)
         guard(tuple(_read(other) for other in db.scalars(sa.select(models.Network))))
         db.add(row)
-        db.flush()
+        try:
+            db.flush()
+        except db_exc.DBDuplicateEntry as exc:
+            # MariaDB's lock does not keep others from adding rows
+            raise exception.VlanInUse(
+                field='Physical network',
+                value=f'{new.physical_network} VLAN {new.vlan}',
+                label='of another request',
+                network_id=new.uuid,
+            ) from exc
         for start in range(0, len(addresses), _BATCH):
             batch = addresses[start : start + _BATCH]
             values = [
@@ -116,6 +134,92 @@ def network_list(project_id: str | None = None) -> tuple[records.Network, ...]:
         query = query.where(mine | models.Network.project_id.is_(None))
     with session.database().reader() as db:
         return tuple(_read(row) for row in db.scalars(query))
+
+
+@retry.on_deadlock
+def network_update(uuid: str, **values: Any) -> records.Network:
+    """Change a network.
+
+    :param values: of ``label``, ``project_id``, ``dns``, ``mtu``, ``routes``, ``host``.
+    :raises NetworkNotFound:
+    :raises NetworkInUse: another host or project is wanted, and NICs are on it.
+    """
+    with session.database().writer() as db:
+        row = _row(db, uuid)
+        moves = {
+            field
+            for field in ('host', 'project_id')
+            if field in values and values[field] != getattr(row, field) is not None
+        }
+        if moves:
+            count = db.scalar(sa.select(sa.func.count()).where(models.Vif.network_id == row.id))
+            if count:
+                raise exception.NetworkInUse(network_id=uuid, count=count)
+        for field, value in values.items():
+            stored = value
+            if field == 'dns':
+                stored = list(value)
+            elif field == 'routes':
+                stored = [dataclasses.asdict(route) for route in value]
+            setattr(row, field, stored)
+        db.flush()
+        return _read(row)
+
+
+@retry.on_deadlock
+def network_take(uuid: str, project_id: str) -> records.Network | None:
+    """Give the network to the project, if no other project has it.
+
+    :returns: the network, or None if there is none for the project.
+    """
+    network = models.Network
+    with session.database().writer() as db:
+        session.count(
+            db,
+            sa.update(network)
+            .where(network.uuid == uuid, network.project_id.is_(None))
+            .values(project_id=project_id),
+        )
+        mine = network.project_id == project_id
+        row = db.scalar(sa.select(network).where(network.uuid == uuid, mine))
+        return None if row is None else _read(row)
+
+
+def network_take_free(project_id: str, kind: model.NetworkKind) -> records.Network | None:
+    """Give the project the oldest network of ``kind`` that no project has.
+
+    :returns: the network, or None if all have a project.
+    """
+    network = models.Network
+    query = (
+        sa.select(network.uuid)
+        .where(network.kind == kind, network.project_id.is_(None))
+        .order_by(network.id)
+    )
+    with session.database().reader() as db:
+        candidates = list(db.scalars(query))
+    for uuid in candidates:
+        taken = network_take_if_free(uuid, project_id)
+        if taken is not None:
+            return taken
+    return None
+
+
+@retry.on_deadlock
+def network_take_if_free(uuid: str, project_id: str) -> records.Network | None:
+    """Give the network to the project, if no project has it, be it the same one.
+
+    :returns: the network, or None.
+    """
+    network = models.Network
+    with session.database().writer() as db:
+        taken = session.count(
+            db,
+            sa.update(network)
+            .where(network.uuid == uuid, network.project_id.is_(None))
+            .values(project_id=project_id),
+        )
+        return _read(_row(db, uuid)) if taken else None
 
 
 @retry.on_deadlock
@@ -185,11 +289,12 @@ def vifs_allocate(
             .values(next_nic_index=len(wanted))
         )
 
-        def in_lock_order(nic: records.WantedNic) -> tuple[int, bool, str, int]:
+        def in_lock_order(nic: records.WantedNic) -> tuple[int, bool, str, str, int]:
             return (
                 networks[nic.network_uuid].id,
                 nic.fixed_ip is None,
                 nic.fixed_ip or '',
+                nic.fixed_ip_v6 or '',
                 nic.index,
             )
 
@@ -197,8 +302,10 @@ def vifs_allocate(
             network, vif_id = networks[nic.network_uuid], vif_ids[nic.uuid]
             if nic.fixed_ip is not None:
                 take_address(db, network, vif_id, nic.fixed_ip)
-            else:
+            elif network.cidr is not None:
                 take_any(db, network, vif_id, free_since)
+            if nic.fixed_ip_v6 is not None:
+                take_address_v6(db, network, vif_id, nic.fixed_ip_v6)
         # last, for these rows are those of every NIC in the group
         security_groups.join(db, {vif_ids[nic.uuid]: nic.security_groups for nic in wanted})
 
@@ -261,6 +368,17 @@ def take_address(db: orm.Session, network: models.Network, vif_id: int, address:
     raise exception.FixedIpInUse(address=address, network=network.label)
 
 
+def take_address_v6(db: orm.Session, network: models.Network, vif_id: int, address: str) -> None:
+    """A /64 has too many addresses for a row each, so a row is made of the one that is given, and
+    the unique key decides who gets it."""
+    label = network.label
+    db.add(models.FixedIp(network_id=network.id, address=address, vif_id=vif_id))
+    try:
+        db.flush()
+    except db_exc.DBDuplicateEntry as exc:
+        raise exception.FixedIpInUse(address=address, network=label) from exc
+
+
 def take_any(
     db: orm.Session, network: models.Network, vif_id: int, free_since: datetime.datetime
 ) -> None:
@@ -308,6 +426,9 @@ def vifs_deallocate(instance_uuid: str) -> tuple[records.Vif, ...]:
         freed = read_vifs(db, vif.instance_uuid == instance_uuid)
         ids = [record.id for record in freed]
         if ids:
+            db.execute(
+                sa.delete(fixed_ip).where(fixed_ip.vif_id.in_(ids), fixed_ip.address.contains(':'))
+            )
             db.execute(
                 sa.update(fixed_ip)
                 .where(fixed_ip.vif_id.in_(ids))

@@ -163,30 +163,36 @@ class Instance:
         return f'instance-{self.id:08x}'
 
 
-@primitive.versioned('1.0')
+@primitive.versioned('1.1')
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class NewNetwork:
     """What is decided about a network before it is stored. The v4 range is ``cidr``, of which
-    ``dhcp_start`` to ``dhcp_end`` may be given to NICs; ``dns`` is in order of preference."""
+    ``dhcp_start`` to ``dhcp_end`` may be given to NICs; ``dns`` is in order of preference, of
+    both families. ``cidr`` or ``cidr_v6`` may be None, but not both. ``ipv6_mode`` is None where
+    nobody announces the v6 range."""
 
     uuid: str
     label: str
     kind: model.NetworkKind
     project_id: str | None
-    cidr: str
+    cidr: str | None
     gateway: str | None
     dhcp_server: str | None
-    dhcp_start: str
-    dhcp_end: str
+    dhcp_start: str | None
+    dhcp_end: str | None
     dns: tuple[str, ...]
     bridge: str
     physical_network: str | None
     vlan: int | None
     mtu: int | None
     multi_host: bool
+    cidr_v6: str | None = None
+    gateway_v6: str | None = None
+    ipv6_mode: model.Ipv6Mode | None = None
+    routes: tuple[model.Route, ...] = ()
 
 
-@primitive.versioned('1.0')
+@primitive.versioned('1.1')
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Network(NewNetwork):
     """A network as it is stored; ``host`` serves its gateway and DHCP, None until one is
@@ -225,7 +231,11 @@ class Vif:
 @primitive.versioned('1.1')
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class WantedNic:
-    """A NIC to be allocated: the plan that one transaction carries out or refuses whole."""
+    """A NIC to be allocated: the plan that one transaction carries out or refuses whole.
+
+    ``fixed_ip`` is the IPv4 address that was asked for (None: any), ``fixed_ip_v6`` the IPv6
+    address that it gets.
+    """
 
     uuid: str
     index: int
@@ -234,6 +244,7 @@ class WantedNic:
     default_route: bool
     fixed_ip: str | None = None
     tag: str | None = None
+    fixed_ip_v6: str | None = None
     security_groups: tuple[str, ...] = ()
 
 

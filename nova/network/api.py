@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+from typing import Any
 import uuid as uuids
 
 from nova import context as nova_context
 from nova import exception
 from nova.db import api as db
 from nova.db import records
-from nova.network import addressing, info, model, picture, security_groups
+from nova.network import addressing, info, model, names, picture, security_groups
 from nova.network.addressing import NetworkSpec
 
 __all__ = ['API', 'NetworkSpec']
@@ -21,10 +22,20 @@ class API:
     """Networks and NICs.
 
     :param max_nics_per_server: the most NICs that one instance may have.
+    :param default_kind: that of new networks whose kind is not given.
+    :param vlan_start: the first VLAN that is taken without being asked for.
     """
 
-    def __init__(self, max_nics_per_server: int) -> None:
+    def __init__(
+        self,
+        max_nics_per_server: int,
+        *,
+        default_kind: model.NetworkKind = model.NetworkKind.FLAT_DHCP,
+        vlan_start: int = 100,
+    ) -> None:
         self._max_nics = max_nics_per_server
+        self._default_kind = default_kind
+        self._vlan_start = vlan_start
 
     # --- networks
 
@@ -46,12 +57,83 @@ class API:
         :raises InvalidInput: and what derives from it; the text names the field.
         :raises NetworkOverlap: another network is in the way.
         """
-        plan = addressing.plan_network(spec, str(uuids.uuid4()))
-        return db.network_create(
-            plan.network,
-            plan.addresses,
-            lambda others: addressing.check_conflict(plan.network, others),
-        )
+        kind = addressing.parse_kind(spec.kind or self._default_kind)
+        spec = dataclasses.replace(spec, kind=kind)
+        if kind is not model.NetworkKind.VLAN or spec.vlan is not None:
+            return _create(spec)
+        while True:
+            try:
+                return _create(self._with_vlan(spec))
+            except exception.VlanInUse:
+                continue  # somebody was faster; there is one less each time
+
+    def create_networks(
+        self, spec: NetworkSpec, count: int, prefix_length: int | None
+    ) -> tuple[records.Network, ...]:
+        """Carve ``count`` networks out of the ranges of ``spec``: all, or none. Ranges that
+        other networks have are passed over. Labels get ``_0``, ``_1``; VLANs are counted on.
+
+        :param prefix_length: of each IPv4 range; None divides the range evenly.
+        :raises InvalidInput: the ranges are too small, or cannot be carved.
+        :raises NetworkOverlap: another network is in the way.
+        """
+        parts = addressing.carve(spec, count, prefix_length, db.network_list())
+        made: list[records.Network] = []
+        try:
+            for part in parts:
+                made.append(self.create_network(part))
+        except exception.NovaException:
+            for network in made:
+                db.network_delete(network.uuid)
+            raise
+        return tuple(made)
+
+    def modify_network(self, uuid: str, **changes: Any) -> records.Network:
+        """Change what guests and hosts can follow: ``label``, ``project_id``, ``dns``, ``mtu``,
+        ``routes`` and ``host``. What is not named stays as it is. DHCP servers follow when the
+        network is next looked at: with the next NIC, or when their service starts.
+
+        :raises NetworkNotFound:
+        :raises InvalidInput: and what derives from it.
+        :raises NetworkInUse: NICs are on a network that is to get another host or project.
+        """
+        network = db.network_get(uuid)
+        values: dict[str, Any] = {}
+        for field, value in changes.items():
+            match field:
+                case 'label':
+                    values[field] = names.parse_label(value)
+                case 'dns':
+                    values[field] = addressing.parse_dns(value)
+                case 'mtu':
+                    values[field] = addressing.parse_mtu(value, v6=network.cidr_v6 is not None)
+                case 'routes':
+                    values[field] = addressing.parse_routes(value)
+                case 'project_id' | 'host':
+                    values[field] = value
+                case _:
+                    raise exception.InvalidInput(field=field, reason='it cannot be changed')
+        return db.network_update(uuid, **values)
+
+    def _with_vlan(self, spec: NetworkSpec) -> NetworkSpec:
+        if spec.physical_network is None:
+            return spec
+        vlan = addressing.choose_vlan(spec.physical_network, db.network_list(), self._vlan_start)
+        return dataclasses.replace(spec, vlan=vlan)
+
+    def add_network_to_project(self, uuid: str | None, project_id: str) -> records.Network:
+        """Give the project a network that no project has: the one named, or the oldest free one
+        on a VLAN.
+
+        :raises NetworkNotFound: there is none, or it is another project's.
+        """
+        if uuid is None:
+            taken = db.network_take_free(project_id, model.NetworkKind.VLAN)
+        else:
+            taken = db.network_take(uuid, project_id)
+        if taken is None:
+            raise exception.NetworkNotFound(network_id=uuid or 'without a project')
+        return taken
 
     def delete_network(self, uuid: str) -> None:
         """Remove a network that no NIC is on.
@@ -90,7 +172,7 @@ class API:
         :param requested: their ``security_groups`` may be names, and come back as uuids.
         :param security_groups_asked: the names of the groups of each NIC for which none are named;
             none of these either, ``default``.
-        :raises InvalidInput: there are too many.
+        :raises InvalidInput: there are too many, or they give several IPv6 default routes.
         :raises NetworkNotFound: one does not exist, or is another project's.
         :raises FixedIpInvalid: an address asked for cannot be given.
         :raises SecurityGroupNotFound: the project has none of this name.
@@ -98,14 +180,15 @@ class API:
         project_id = context.project_id
         usable = {network.uuid: network for network in db.network_list(project_id or '')}
         if not requested:
-            own = [n for n in usable.values() if project_id and n.project_id == project_id]
-            chosen = own or [n for n in usable.values() if n.project_id is None]
+            chosen = self._default_networks(project_id, tuple(usable.values()))
+            usable |= {network.uuid: network for network in chosen}
             requested = [records.RequestedNetwork(network_uuid=n.uuid) for n in chosen]
         if len(requested) > self._max_nics:
             reason = f'a server can have {self._max_nics} network interfaces, not {len(requested)}'
             raise exception.InvalidInput(field='networks', reason=reason)
         groups = security_groups.resolve_names(project_id or '', security_groups_asked)
         checked = [_checked(request, usable) for request in requested]
+        addressing.check_default_routes([usable[request.network_uuid] for request in checked])
         return tuple(
             dataclasses.replace(
                 request,
@@ -153,6 +236,30 @@ class API:
         vifs = db.vifs_of_instances(instance_uuids)
         networks = {network.uuid: network for network in db.network_list()}
         return {uuid: info.build_network_info(vifs[uuid], networks) for uuid in instance_uuids}
+
+    def _default_networks(
+        self, project_id: str | None, usable: Sequence[records.Network]
+    ) -> list[records.Network]:
+        """What a server is on that asks for nothing. Where networks are VLANs, a project that has
+        none gets a free one for itself."""
+        own = [network for network in usable if project_id and network.project_id == project_id]
+        if own:
+            return own
+        if self._default_kind is model.NetworkKind.VLAN and project_id:
+            taken = db.network_take_free(project_id, model.NetworkKind.VLAN)
+            if taken is not None:
+                return [taken]
+        vlan = model.NetworkKind.VLAN
+        return [n for n in usable if n.project_id is None and n.kind is not vlan]
+
+
+def _create(spec: NetworkSpec) -> records.Network:
+    plan = addressing.plan_network(spec, str(uuids.uuid4()))
+    return db.network_create(
+        plan.network,
+        plan.addresses,
+        lambda others: addressing.check_conflict(plan.network, others),
+    )
 
 
 def _checked(

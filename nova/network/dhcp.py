@@ -22,35 +22,46 @@ import re
 import netaddr
 
 from nova import exception
+from nova.network import model
 
 CONFIG_FILE, PID_FILE = 'dnsmasq.conf', 'dnsmasq.pid'
 HOSTS_FILE, HOSTS_FOLDER = 'hosts', 'hosts.d'
 
 #: The tag of NICs that get a default route.
 _ROUTED = 'routed'
+_ROUTES = 'option:classless-static-route'
+#: What dnsmasq calls the modes. With ``static`` it gives addresses to hosts that it knows only.
+_MODES = {
+    model.Ipv6Mode.SLAAC: 'ra-only',
+    model.Ipv6Mode.STATELESS: 'ra-stateless',
+    model.Ipv6Mode.STATEFUL: 'static',
+}
+#: The defaults of RFC 4861, section 6.2.1, for routers that are asked anyway.
+_RA_INTERVAL_S, _ROUTER_LIFETIME_S = 600, 1800
 #: Characters that mean nothing to dnsmasq in the middle of a value.
 _PLAIN = re.compile(r'[A-Za-z0-9._:/+@-]+')
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """The address of one NIC. ``hostname`` None gives the guest no name."""
+    """The addresses of one NIC, one at least. ``hostname`` None gives the guest no name."""
 
     mac: str
-    address: str
+    address: str | None
     default_route: bool
     hostname: str | None = None
+    address_v6: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """One DHCP server: on ``interface``, which has an address of ``cidr``, with its files in
-    ``folder``."""
+    """One DHCP server: on ``interface``, which has an address of ``cidr`` and of ``cidr_v6``, with
+    its files in ``folder``. ``routed_v6`` says whether it announces itself as a router."""
 
     network_id: str
     interface: str
     folder: str
-    cidr: str
+    cidr: str | None
     gateway: str | None
     dns: tuple[str, ...]
     mtu: int | None
@@ -58,6 +69,10 @@ class Server:
     lease_time_s: int
     lease_max: int
     reservations: tuple[Reservation, ...] = ()
+    cidr_v6: str | None = None
+    ipv6_mode: model.Ipv6Mode | None = None
+    routed_v6: bool = False
+    routes: tuple[model.Route, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +92,6 @@ def render_config(server: Server) -> str:
 
     :raises InvalidName: a value has characters that dnsmasq gives a meaning.
     """
-    cidr = netaddr.IPNetwork(server.cidr)
     lines = [
         f'# DHCP of network {_plain(server.network_id, "network")}; made by nova-network',
         'port=0',
@@ -88,7 +102,6 @@ def render_config(server: Server) -> str:
         f'interface={_plain(server.interface, "interface")}',
         'except-interface=lo',
         'bind-dynamic',
-        f'dhcp-range={cidr.network},static,{cidr.netmask},{server.lease_time_s}s',
         f'dhcp-lease-max={server.lease_max}',
         'dhcp-authoritative',
         'dhcp-ignore-clid',
@@ -97,20 +110,60 @@ def render_config(server: Server) -> str:
         f'dhcp-hostsdir={_plain(server.folder, "folder")}/{HOSTS_FOLDER}',
         'leasefile-ro',
         f'domain={_plain(server.domain, "domain")}',
-        'dhcp-option=option:router',
     ]
-    if server.gateway is not None:
-        gateway = _plain(server.gateway, 'gateway')
-        lines.append(f'dhcp-option=tag:{_ROUTED},option:router,{gateway}')
-    dns = [_plain(address, 'dns') for address in server.dns]
-    lines.append(','.join(['dhcp-option=option:dns-server', *dns]))
-    if server.mtu is not None:
-        lines.append(f'dhcp-option=option:mtu,{server.mtu}')
+    if server.cidr is not None:
+        lines += _render_v4(server, netaddr.IPNetwork(server.cidr))
+    if server.cidr_v6 is not None and server.ipv6_mode is not None:
+        lines += _render_v6(server, server.ipv6_mode, netaddr.IPNetwork(server.cidr_v6))
     return ''.join(f'{line}\n' for line in lines)
 
 
+def _render_v4(server: Server, cidr: netaddr.IPNetwork) -> list[str]:
+    lines = [
+        f'dhcp-range={cidr.network},static,{cidr.netmask},{server.lease_time_s}s',
+        'dhcp-option=option:router',
+    ]
+    routes = [
+        _plain(part, 'route')
+        for route in server.routes
+        if ':' not in route.cidr
+        for part in (route.cidr, route.gateway)
+    ]
+    if routes:
+        lines.append(','.join([f'dhcp-option={_ROUTES}', *routes]))
+    if server.gateway is not None:
+        gateway = _plain(server.gateway, 'gateway')
+        lines.append(f'dhcp-option=tag:{_ROUTED},option:router,{gateway}')
+        if routes:
+            # who understands it does not look at the router (RFC 3442)
+            everything = ['0.0.0.0/0', gateway]
+            lines.append(','.join([f'dhcp-option=tag:{_ROUTED},{_ROUTES}', *everything, *routes]))
+    dns = [address for address in _dns(server) if ':' not in address]
+    lines.append(','.join(['dhcp-option=option:dns-server', *dns]))
+    if server.mtu is not None:
+        lines.append(f'dhcp-option=option:mtu,{server.mtu}')
+    return lines
+
+
+def _render_v6(server: Server, mode: model.Ipv6Mode, cidr: netaddr.IPNetwork) -> list[str]:
+    """Announcements, whose MTU is that of the interface, and DHCPv6."""
+    lifetime = _ROUTER_LIFETIME_S if server.routed_v6 else 0
+    dns = [f'[{address}]' for address in _dns(server) if ':' in address]
+    return [
+        'enable-ra',
+        f'ra-param={_plain(server.interface, "interface")},{_RA_INTERVAL_S},{lifetime}',
+        f'dhcp-range={cidr.network},{_MODES[mode]},{cidr.prefixlen},{server.lease_time_s}s',
+        ','.join(['dhcp-option=option6:dns-server', *dns]),
+    ]
+
+
+def _dns(server: Server) -> list[str]:
+    return [_plain(address, 'dns') for address in server.dns]
+
+
 def render_hosts(reservations: Iterable[Reservation]) -> tuple[str, ...]:
-    """A line for each reservation, in order: ``mac[,set:routed],address[,hostname]``.
+    """A line for each reservation, in order:
+    ``mac[,set:routed][,address][,[address_v6]][,hostname]``.
 
     :raises InvalidName: a value has characters that dnsmasq gives a meaning.
     """
@@ -121,7 +174,10 @@ def _render_host(reservation: Reservation) -> str:
     parts = [_plain(reservation.mac, 'mac')]
     if reservation.default_route:
         parts.append(f'set:{_ROUTED}')
-    parts.append(_plain(reservation.address, 'address'))
+    if reservation.address is not None:
+        parts.append(_plain(reservation.address, 'address'))
+    if reservation.address_v6 is not None:
+        parts.append(f'[{_plain(reservation.address_v6, "address")}]')
     if reservation.hostname is not None:
         parts.append(_plain(reservation.hostname, 'hostname'))
     return ','.join(parts)
@@ -142,10 +198,11 @@ def plan_update(known: Iterable[str], wanted: Collection[str]) -> Update:
     return Update(add=missing)
 
 
-def _keys(line: str) -> tuple[str, str]:
-    """The MAC address and the IP address of a line of :func:`render_hosts`."""
+def _keys(line: str) -> tuple[str, ...]:
+    """The MAC address and the IP addresses of a line of :func:`render_hosts`."""
     mac, *rest = line.split(',')
-    return mac, next((part for part in rest if not part.startswith('set:')), '')
+    values = [part for part in rest if not part.startswith('set:')]
+    return mac, *values[:1], *(part for part in values[1:] if part.startswith('['))
 
 
 def _plain(value: str, field: str) -> str:

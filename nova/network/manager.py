@@ -72,7 +72,33 @@ class FlatDHCPManager(NetworkManager):
         return topology.plan_host(mine, vifs, options)
 
 
-MANAGERS: tuple[NetworkManager, ...] = (FlatDHCPManager(),)
+class FlatManager(NetworkManager):
+    """Networks of the operator, who has the bridges, routers and whatever tells guests their
+    addresses; we give out addresses and serve nothing."""
+
+    kind = model.NetworkKind.FLAT
+
+    def plan_host(
+        self,
+        networks: Iterable[records.Network],
+        vifs: Mapping[str, Sequence[records.Vif]],
+        options: topology.HostOptions,
+    ) -> topology.HostState:
+        return topology.HostState()
+
+
+class VlanManager(FlatDHCPManager):
+    """Like :class:`FlatDHCPManager`, on a VLAN of a physical network that others share."""
+
+    kind = model.NetworkKind.VLAN
+
+
+MANAGERS: tuple[NetworkManager, ...] = (FlatDHCPManager(), FlatManager(), VlanManager())
+
+#: The kind that each choice of the option ``network_manager`` makes.
+KINDS: Mapping[str, model.NetworkKind] = {
+    type(manager).__name__: manager.kind for manager in MANAGERS
+}
 
 
 class NetworkService:
@@ -275,7 +301,7 @@ class NetworkService:
         networks = {}
         for uuid in sorted(uuids):
             network = db.network_get(uuid)
-            if network.host is None:
+            if network.host is None and network.kind is not model.NetworkKind.FLAT:
                 network = db.network_claim_host(uuid, self._options.host)
             networks[uuid] = network
         return networks

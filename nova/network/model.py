@@ -12,7 +12,7 @@ Addresses are strings in canonical form (``str(netaddr.IPAddress(...))``), range
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 import dataclasses
 import enum
 import hashlib
@@ -36,6 +36,18 @@ class NetworkKind(enum.StrEnum):
     VLAN = 'vlan'
 
 
+class Ipv6Mode(enum.StrEnum):
+    """How a guest gets its IPv6 addresses where we announce the network (RFC 4861, section 4.2).
+
+    The first two leave it to the guest, which makes the address of its MAC (RFC 4291, appendix A);
+    ``STATELESS`` adds DHCPv6 for DNS. With ``STATEFUL`` DHCPv6 gives the address.
+    """
+
+    SLAAC = 'slaac'
+    STATELESS = 'stateless'
+    STATEFUL = 'stateful'
+
+
 @primitive.versioned('1.0')
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
@@ -45,7 +57,7 @@ class Route:
     gateway: str
 
 
-@primitive.versioned('1.0')
+@primitive.versioned('1.1')
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Subnet:
     """One address range of a network.
@@ -53,6 +65,10 @@ class Subnet:
     ``gateway`` is None on a network that leads nowhere. ``dhcp_server`` is the address that DHCP
     answers come from, a field of its own because it need not be the gateway; None where nobody
     serves DHCP.
+
+    Of IPv6 only: ``ipv6_mode`` is None where nobody announces the range; else the announcements
+    come from the link-local address ``ra_server``. A gateway is a default route of every guest
+    of the network, since an announcement reaches all of them alike.
     """
 
     cidr: str
@@ -60,6 +76,8 @@ class Subnet:
     dhcp_server: str | None = None
     dns: tuple[str, ...] = ()
     routes: tuple[Route, ...] = ()
+    ipv6_mode: Ipv6Mode | None = None
+    ra_server: str | None = None
 
     @property
     def version(self) -> int:
@@ -155,9 +173,14 @@ class VIF:
         """Where the guest finds the NIC (``domain:bus:slot.function``)."""
         return f'0000:00:{FIRST_NIC_SLOT + self.place:02x}.0'
 
+    @property
+    def link_local(self) -> str:
+        """The address that the guest's kernel makes of the MAC (RFC 4291, appendix A)."""
+        return mac_address_v6('fe80::/64', self.mac)
+
     def addresses_of(self, version: int) -> tuple[str, ...]:
         """The fixed IPs of IP ``version`` 4 or 6, in order."""
-        return tuple(a for a in self.addresses if netaddr.IPAddress(a).version == version)
+        return of_family(version, self.addresses)
 
 
 @primitive.versioned('1.0')
@@ -180,6 +203,24 @@ class NetworkInfo:
 
     def __getitem__(self, position: int) -> VIF:
         return self.vifs[position]
+
+
+def of_family(version: int, addresses: Iterable[str]) -> tuple[str, ...]:
+    """Those of ``addresses`` that are of IP ``version`` 4 or 6, in order."""
+    return tuple(a for a in addresses if netaddr.IPAddress(a).version == version)
+
+
+def mac_address_v6(cidr: str, mac: str) -> str:
+    """The address of the /64 ``cidr`` that belongs to ``mac`` (modified EUI-64: RFC 4291,
+    appendix A)."""
+    return str(netaddr.EUI(mac).ipv6(netaddr.IPNetwork(cidr).first))
+
+
+def router_link_local(network_id: str) -> str:
+    """The link-local address on every bridge of ours of this network, which router announcements
+    come from. Made of the id, so that a host knows it of a network that another serves."""
+    tail = hashlib.sha256(f'router {network_id}'.encode()).digest()[:8]
+    return str(netaddr.IPAddress((0xFE80 << 112) | int.from_bytes(tail), 6))
 
 
 def bounded_device_name(prefix: str, key: str) -> str:

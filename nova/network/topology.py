@@ -14,32 +14,50 @@ import netaddr
 
 from nova import exception
 from nova.db import records
-from nova.network import dhcp, model, names
+from nova.network import dhcp, info, model, names
+
+#: Leases of a /64, which could have any number; as many as the largest IPv4 range has.
+_LEASES_V6 = 65536
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class BridgeLink:
-    """A bridge, with the interface of the host that is its way out (None: it has none)."""
+    """A bridge, with the interface of the host that is its way out (None: it has none). With a
+    ``vlan``, its port is that VLAN of the interface."""
 
     name: str
     physical_interface: str | None = None
     mtu: int | None = None
+    vlan: int | None = None
+
+    @property
+    def vlan_device(self) -> str | None:
+        """The name of the VLAN's device: ``eth1.100``."""
+        if self.vlan is None or self.physical_interface is None:
+            return None
+        name = f'{self.physical_interface}.{self.vlan}'
+        if len(name) > model.DEVICE_NAME_MAX:
+            return model.bounded_device_name('vl', name)
+        return name
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class HostNetwork:
     """One network on the host that serves it.
 
-    ``address`` (``address/prefix``) is the host's own on the bridge; ``forwards`` says whether
-    the host is the network's gateway.
+    ``address`` (``address/prefix``) is the host's own IPv4 address on the bridge, ``addresses_v6``
+    are those of IPv6, the link-local one first. ``forwards`` and ``forwards_v6`` say whether the
+    host is the network's gateway.
     """
 
     uuid: str
     label: str
     link: BridgeLink
-    address: str
+    address: str | None
     forwards: bool
     dhcp: dhcp.Server
+    addresses_v6: tuple[str, ...] = ()
+    forwards_v6: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +91,12 @@ def plan_links(
     """
     links = {
         network.bridge: _link(
-            network.label, network.bridge, network.physical_network, network.mtu, physical_networks
+            network.label,
+            network.bridge,
+            network.physical_network,
+            network.mtu,
+            network.vlan,
+            physical_networks,
         )
         for network in networks
     }
@@ -94,7 +117,7 @@ def plan_host(
     impossible: list[tuple[str, str]] = []
     for network in sorted(networks, key=lambda network: network.id):
         nics = vifs.get(network.uuid, ())
-        if network.host != options.host or not nics:
+        if network.host != options.host or not nics or network.kind is model.NetworkKind.FLAT:
             continue
         try:
             planned.append(_plan_network(network, nics, options))
@@ -111,9 +134,9 @@ def network_folder(run_path: str, uuid: str) -> str:
 def _plan_network(
     network: records.Network, vifs: Sequence[records.Vif], options: HostOptions
 ) -> HostNetwork:
-    if network.dhcp_server is None:
+    server_v6 = info.server_address_v6(network)
+    if network.dhcp_server is None and server_v6 is None:
         raise exception.NetworkSetupFailed(network=network.label, reason='it has no DHCP server')
-    cidr = netaddr.IPNetwork(network.cidr)
     server = dhcp.Server(
         network_id=network.uuid,
         interface=network.bridge,
@@ -124,8 +147,12 @@ def _plan_network(
         mtu=network.mtu,
         domain=names.parse_domain(options.dhcp_domain),
         lease_time_s=options.dhcp_lease_time_s,
-        lease_max=cidr.size,
-        reservations=_plan_reservations(vifs),
+        lease_max=_lease_max(network),
+        reservations=_plan_reservations(network, vifs),
+        cidr_v6=network.cidr_v6,
+        ipv6_mode=network.ipv6_mode,
+        routed_v6=network.gateway_v6 is not None,
+        routes=network.routes,
     )
     return HostNetwork(
         uuid=network.uuid,
@@ -135,26 +162,54 @@ def _plan_network(
             network.bridge,
             network.physical_network,
             network.mtu,
+            network.vlan,
             options.physical_networks,
         ),
-        address=f'{network.dhcp_server}/{cidr.prefixlen}',
-        forwards=network.gateway == network.dhcp_server,
+        address=_with_prefix(network.dhcp_server, network.cidr),
+        forwards=network.gateway is not None and network.gateway == network.dhcp_server,
         dhcp=server,
+        addresses_v6=tuple(
+            f'{address}/64'
+            for address in (model.router_link_local(network.uuid), server_v6)
+            if server_v6 is not None and address is not None
+        ),
+        forwards_v6=network.gateway_v6 is not None,
     )
 
 
-def _plan_reservations(vifs: Iterable[records.Vif]) -> tuple[dhcp.Reservation, ...]:
-    """One for each NIC, for its first IPv4 address: a client holds one lease."""
-    return tuple(
-        dhcp.Reservation(
-            mac=vif.mac,
-            address=addresses[0],
-            default_route=vif.default_route,
-            hostname=_hostname(vif.hostname),
-        )
-        for vif in vifs
-        if (addresses := [a for a in vif.addresses if netaddr.IPAddress(a).version == 4])
-    )
+def _with_prefix(address: str | None, cidr: str | None) -> str | None:
+    if address is None or cidr is None:
+        return None
+    return f'{address}/{netaddr.IPNetwork(cidr).prefixlen}'
+
+
+def _lease_max(network: records.Network) -> int:
+    """As many as there can be; IPv4 and IPv6 are counted together."""
+    size = _LEASES_V6 if network.cidr_v6 is not None else 0
+    return size + (netaddr.IPNetwork(network.cidr).size if network.cidr is not None else 0)
+
+
+def _plan_reservations(
+    network: records.Network, vifs: Iterable[records.Vif]
+) -> tuple[dhcp.Reservation, ...]:
+    """One for each NIC, for its first address of each family: a client holds one lease."""
+    # who asks for DNS only is known by the address as well: dnsmasq looks for none of IPv4 there
+    asks = network.ipv6_mode in (model.Ipv6Mode.STATEFUL, model.Ipv6Mode.STATELESS)
+    found = []
+    for vif in vifs:
+        address = next(iter(model.of_family(4, vif.addresses)), None)
+        address_v6 = next(iter(model.of_family(6, vif.addresses)), None) if asks else None
+        if address is not None or address_v6 is not None:
+            found.append(
+                dhcp.Reservation(
+                    mac=vif.mac,
+                    address=address,
+                    default_route=vif.default_route,
+                    hostname=_hostname(vif.hostname),
+                    address_v6=address_v6,
+                )
+            )
+    return tuple(found)
 
 
 def _hostname(text: str) -> str | None:
@@ -170,6 +225,7 @@ def _link(
     bridge: str,
     physical_network: str | None,
     mtu: int | None,
+    vlan: int | None,
     physical_networks: Mapping[str, str],
 ) -> BridgeLink:
     interface = None
@@ -179,4 +235,4 @@ def _link(
             reason = f'this host has no interface for the physical network {physical_network!r}'
             raise exception.NetworkSetupFailed(network=label, reason=reason)
         interface = names.parse_device(interface, 'physical_networks')
-    return BridgeLink(name=bridge, physical_interface=interface, mtu=mtu)
+    return BridgeLink(name=bridge, physical_interface=interface, mtu=mtu, vlan=vlan)

@@ -34,6 +34,7 @@ _OPTIONS = frozenset(
         'dhcp-option',
         'dhcp-range',
         'domain',
+        'enable-ra',
         'except-interface',
         'interface',
         'leasefile-ro',
@@ -42,6 +43,7 @@ _OPTIONS = frozenset(
         'no-ping',
         'no-resolv',
         'port',
+        'ra-param',
     }
 )
 #: Their values are paths in our folder.

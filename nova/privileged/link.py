@@ -27,6 +27,9 @@ from nova.privileged import sysctl
 _UP = 1  # IFF_UP
 _RTM_NEWLINK, _REQUEST_ACK = 16, 1 | 4
 _IFLA_LINKINFO, _IFLA_INFO_KIND, _IFLA_INFO_DATA, _IFLA_BR_MULTI_BOOLOPT = 18, 1, 2, 46
+_NODAD = 0x02  # IFA_F_NODAD
+#: Between the table of the host's own addresses (0) and the main table (32766).
+_BLACKHOLE_PRIORITY = 1000
 _lock = threading.Lock()
 _kept = threading.local()
 
@@ -122,7 +125,8 @@ def _attribute(kind: int, content: bytes) -> bytes:
 
 @privileged.network.entrypoint
 def ensure_address(name: str, address: str, prefix_length: int) -> bool:
-    """Have ``address`` (IPv4) on the device ``name``.
+    """Have ``address`` on the device ``name``. One of IPv6 is in force at once: duplicates are not
+    looked for, which would need a port with a carrier.
 
     :returns: whether it was added now.
     :raises OSError: ENODEV, there is no such device.
@@ -131,8 +135,9 @@ def ensure_address(name: str, address: str, prefix_length: int) -> bool:
         index = _get(ipr, name)['index']
         if (address, prefix_length) in _addresses(ipr, index):
             return False
+        flags = {'flags': _NODAD} if ':' in address else {}
         with _no_error(errno.EEXIST):
-            ipr.addr('add', index=index, address=address, prefixlen=prefix_length)
+            ipr.addr('add', index=index, address=address, prefixlen=prefix_length, **flags)
         return True
 
 
@@ -144,6 +149,63 @@ def remove_address(name: str, address: str, prefix_length: int) -> None:
         if device is not None:
             with _no_error(errno.EADDRNOTAVAIL, errno.ENODEV):
                 ipr.addr('del', index=device['index'], address=address, prefixlen=prefix_length)
+
+
+@privileged.network.entrypoint
+def ensure_vlan(name: str, alias: str, parent: str, vlan: int, mtu: int | None) -> bool:
+    """Have the VLAN ``vlan`` (IEEE 802.1Q) of the interface ``parent`` as the device ``name``, up.
+
+    :returns: whether it was made now.
+    :raises OSError: EPROTONOSUPPORT, this kernel has no VLANs; EEXIST, ``name`` is another device,
+        or the VLAN has another device.
+    """
+    with _netlink() as ipr:
+        below = _get(ipr, parent)
+        device, made = _find(ipr, name), False
+        if device is None:
+            _make_vlan(ipr, name, below, vlan)
+            device, made = _get(ipr, name), True
+            ipr.link('set', index=device['index'], ifalias=alias)
+        if (_kind(device), device.get('link'), _vlan_id(device)) != ('vlan', below['index'], vlan):
+            raise OSError(errno.EEXIST, f'{name} exists and is not VLAN {vlan} of {parent}')
+        if not below['flags'] & _UP:
+            ipr.link('set', index=below['index'], state='up')
+        if mtu is not None and device.get('mtu') != mtu:
+            ipr.link('set', index=device['index'], mtu=mtu)
+        if not device['flags'] & _UP:
+            _silence_ipv6(name)
+            ipr.link('set', index=device['index'], state='up')
+        return made
+
+
+@privileged.network.entrypoint
+def remove_vlan(name: str, alias: str) -> bool:
+    """Remove the VLAN device ``name`` if it is ours, that is if it carries ``alias``.
+
+    :returns: whether there was one.
+    """
+    with _netlink() as ipr:
+        device = _find(ipr, name)
+        if device is None or device.get('ifalias') != alias or _kind(device) != 'vlan':
+            return False
+        with _no_error(errno.ENODEV):
+            ipr.link('del', index=device['index'])
+        return True
+
+
+@privileged.network.entrypoint
+def ensure_blackhole_v6(name: str, on: bool) -> None:
+    """Whether IPv6 that came in through the device ``name``, which need not be there, is dropped
+    where it would be forwarded. What is for this host is not concerned: its table is asked
+    before."""
+    rule = {
+        'family': socket.AF_INET6,
+        'priority': _BLACKHOLE_PRIORITY,
+        'iifname': name,
+        'action': 'blackhole',
+    }
+    with _netlink() as ipr, _no_error(errno.EEXIST, errno.ENOENT):
+        ipr.rule('add' if on else 'del', **rule)
 
 
 def close() -> None:
@@ -222,6 +284,24 @@ def _make_bridge(
     return _get(ipr, name), True
 
 
+def _make_vlan(ipr: pyroute2.IPRoute, name: str, below: Any, vlan: int) -> None:
+    try:
+        ipr.link('add', ifname=name, kind='vlan', link=below['index'], vlan_id=vlan)
+    except netlink.exceptions.NetlinkError as exc:
+        if exc.code == errno.EOPNOTSUPP:
+            reason = 'this kernel has no VLANs (IEEE 802.1Q; the module is 8021q)'
+            raise OSError(errno.EPROTONOSUPPORT, reason) from exc
+        if exc.code == errno.EEXIST:
+            holder = f'VLAN {vlan} of {below.get("ifname")} has a device already'
+            raise OSError(errno.EEXIST, holder) from exc
+        raise
+
+
+def _vlan_id(link: Any) -> int | None:
+    number: int | None = link.get(('linkinfo', 'data', 'vlan_id'))
+    return number
+
+
 def _random_mac() -> str:
     """Locally administered and unicast (IEEE 802, section 8.4)."""
     return f'02:{secrets.token_bytes(5).hex(":")}'
@@ -250,6 +330,10 @@ def _usable_uplink(ipr: pyroute2.IPRoute, name: str, bridge: str) -> Any:
 
 
 def _addresses(ipr: pyroute2.IPRoute, index: int) -> set[tuple[str, int]]:
-    """IPv4 addresses with their prefix lengths."""
-    found = ipr.addr('dump', index=index, family=socket.AF_INET)
-    return {(entry.get('local') or entry.get('address'), entry['prefixlen']) for entry in found}
+    """IPv4 addresses, and those of IPv6 that somebody has set, with their prefix lengths."""
+    found = ipr.addr('dump', index=index)
+    return {
+        (entry.get('local') or entry.get('address'), entry['prefixlen'])
+        for entry in found
+        if entry['family'] == socket.AF_INET or entry.get('flags', 0) & _NODAD
+    }

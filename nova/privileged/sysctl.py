@@ -10,6 +10,7 @@ from nova import privileged
 
 _ROOT = pathlib.Path('/proc/sys')
 _FORWARD_ALL = 'net/ipv4/ip_forward'
+_FORWARD_ALL_V6 = 'net/ipv6/conf/all/forwarding'
 #: Each task's own network namespace is seen below /proc/sys/net.
 _NAME = re.compile(r'[A-Za-z0-9._-]+')
 
@@ -30,9 +31,36 @@ def ensure_device_forwarding(device: str, on: bool) -> bool:
 
     :returns: whether that is new.
     """
+    _check_device(device)
+    return write(f'net/ipv4/conf/{device}/forwarding', str(int(on)))
+
+
+@privileged.network.entrypoint
+def ensure_ipv6(device: str) -> None:
+    """Let ``device`` have IPv6, with the addresses only that it is given."""
+    _check_device(device)
+    for setting, value in (('addr_gen_mode', '1'), ('accept_ra', '0'), ('disable_ipv6', '0')):
+        write(f'net/ipv6/conf/{device}/{setting}', value)
+
+
+@privileged.network.entrypoint
+def ensure_forwarding_v6() -> bool:
+    """Let the host forward IPv6. A device that listens to announcements of routers goes on doing
+    so: it would stop in a router, unless it is told to.
+
+    :returns: whether that is new.
+    """
+    if (_ROOT / _FORWARD_ALL_V6).read_text().strip() == '1':
+        return False
+    for setting in (_ROOT / 'net/ipv6/conf').glob('*/accept_ra'):
+        if setting.read_text().strip() == '1':
+            setting.write_text('2')
+    return write(_FORWARD_ALL_V6, '1')
+
+
+def _check_device(device: str) -> None:
     if _NAME.fullmatch(device) is None or device in ('all', 'default', '.', '..'):
         raise OSError(errno.EINVAL, f'{device!r} is not a device')
-    return write(f'net/ipv4/conf/{device}/forwarding', str(int(on)))
 
 
 def write(key: str, value: str) -> bool:

@@ -12,25 +12,27 @@ from nova.db import records
 
 
 def render_tenant(network: records.Network) -> dict[str, Any]:
-    return {'id': network.uuid, 'label': network.label, 'cidr': network.cidr}
+    """A network of IPv6 only shows that range as its ``cidr``."""
+    return {'id': network.uuid, 'label': network.label, 'cidr': network.cidr or network.cidr_v6}
 
 
 def render_network(network: records.Network, *, extended: bool) -> dict[str, Any]:
     """``extended`` adds how the network is made, which only operators see. Fields of features
     that we have not got are null, for clients read all of them."""
-    cidr = netaddr.IPNetwork(network.cidr)
+    cidr = None if network.cidr is None else netaddr.IPNetwork(network.cidr)
+    v6 = None if network.cidr_v6 is None else netaddr.IPNetwork(network.cidr_v6)
     view: dict[str, Any] = {
         'id': network.uuid,
         'label': network.label,
         'cidr': network.cidr,
-        'netmask': str(cidr.netmask),
+        'netmask': None if cidr is None else str(cidr.netmask),
         'gateway': network.gateway,
-        'broadcast': str(cidr.broadcast) if cidr.broadcast is not None else None,
+        'broadcast': str(cidr.broadcast) if cidr is not None and cidr.broadcast else None,
         'dns1': _nth(network.dns, 0),
         'dns2': _nth(network.dns, 1),
-        'cidr_v6': None,
-        'gateway_v6': None,
-        'netmask_v6': None,
+        'cidr_v6': network.cidr_v6,
+        'gateway_v6': network.gateway_v6,
+        'netmask_v6': None if v6 is None else str(v6.prefixlen),
     }
     return view | _render_extended(network) if extended else view
 
@@ -46,7 +48,7 @@ def _render_extended(network: records.Network) -> dict[str, Any]:
         'multi_host': network.multi_host,
         'dhcp_server': network.dhcp_server,
         'dhcp_start': network.dhcp_start,
-        'enable_dhcp': network.dhcp_server is not None,
+        'enable_dhcp': network.dhcp_server is not None or network.ipv6_mode is not None,
         'share_address': False,
         'injected': False,
         'priority': None,

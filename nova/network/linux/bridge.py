@@ -16,9 +16,12 @@ def ensure_bridges(links: Iterable[topology.BridgeLink]) -> None:
     """
     for link in links:
         try:
-            privileged_link.ensure_bridge(
-                link.name, _alias(link.name), link.physical_interface, link.mtu
-            )
+            uplink = link.physical_interface
+            if link.vlan is not None and uplink is not None and link.vlan_device is not None:
+                device = link.vlan_device
+                privileged_link.ensure_vlan(device, _alias(device), uplink, link.vlan, link.mtu)
+                uplink = device
+            privileged_link.ensure_bridge(link.name, _alias(link.name), uplink, link.mtu)
         except privileged.ERRORS as exc:
             raise exception.NetworkSetupFailed(network=link.name, reason=str(exc)) from exc
 
@@ -35,6 +38,18 @@ def remove_bridge(name: str) -> bool:
         raise exception.NetworkSetupFailed(network=name, reason=str(exc)) from exc
 
 
+def remove_vlan(device: str) -> bool:
+    """Remove the VLAN device if we made it.
+
+    :returns: whether we did.
+    :raises NetworkSetupFailed: it cannot be removed.
+    """
+    try:
+        return bool(privileged_link.remove_vlan(device, _alias(device)))
+    except privileged.ERRORS as exc:
+        raise exception.NetworkSetupFailed(network=device, reason=str(exc)) from exc
+
+
 def _alias(name: str) -> str:
-    """What a bridge of ours carries (IFLA_IFALIAS), so that no other is ever removed."""
+    """What a device of ours carries (IFLA_IFALIAS), so that no other is ever removed."""
     return f'nova:{name}'

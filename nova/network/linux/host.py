@@ -36,8 +36,11 @@ class _Made:
     """What was made for one network."""
 
     bridge: str
-    address: str
+    address: str | None
     forwards: bool
+    addresses_v6: tuple[str, ...] = ()
+    forwards_v6: bool = False
+    vlan_device: str | None = None
 
 
 class HostNetworks:
@@ -86,21 +89,43 @@ class HostNetworks:
             yield
 
     def _ensure(self, network: topology.HostNetwork) -> None:
-        made = _Made(bridge=network.link.name, address=network.address, forwards=network.forwards)
+        made = _Made(
+            bridge=network.link.name,
+            address=network.address,
+            forwards=network.forwards,
+            addresses_v6=network.addresses_v6,
+            forwards_v6=network.forwards_v6,
+            vlan_device=network.link.vlan_device,
+        )
         before = self._read(network.uuid)
         if before is not None and before != made:
             self._remove(network.uuid)
         if before != made:
             self._note(network.uuid, made)
         bridge.ensure_bridges([network.link])
-        address, _, length = network.address.partition('/')
-        privileged_link.ensure_address(network.link.name, address, int(length))
+        if network.address is not None:
+            address, _, length = network.address.partition('/')
+            privileged_link.ensure_address(network.link.name, address, int(length))
+        if network.addresses_v6:
+            self._ensure_v6(network)
         privileged_link.ensure_address(network.link.name, privileged_metadata.ADDRESS, 32)
         if network.forwards and privileged_sysctl.ensure_forwarding():
             self._keep_others_from_forwarding()
         privileged_sysctl.ensure_device_forwarding(network.link.name, network.forwards)
         if dnsmasq.ensure_server(network.dhcp):
             LOG.info('network %s: DHCP server started on %s', network.label, network.link.name)
+
+    def _ensure_v6(self, network: topology.HostNetwork) -> None:
+        """Who is no gateway of the network forwards nothing from it: the kernel's switch of one
+        device does not keep IPv6 from being forwarded, so a routing rule does."""
+        name = network.link.name
+        privileged_sysctl.ensure_ipv6(name)
+        for entry in network.addresses_v6:
+            address, _, length = entry.partition('/')
+            privileged_link.ensure_address(name, address, int(length))
+        privileged_link.ensure_blackhole_v6(name, not network.forwards_v6)
+        if network.forwards_v6:
+            privileged_sysctl.ensure_forwarding_v6()
 
     def _keep_others_from_forwarding(self) -> None:
         """A network without a gateway leads nowhere, whatever route its guests give themselves."""
@@ -115,10 +140,16 @@ class HostNetworks:
         if made is not None:
             # the note goes last, with the folder: until then another try finds what is left
             dnsmasq.stop_server(str(folder))
+            if made.addresses_v6:
+                privileged_link.ensure_blackhole_v6(made.bridge, False)
             if not bridge.remove_bridge(made.bridge):
-                address, _, length = made.address.partition('/')
-                privileged_link.remove_address(made.bridge, address, int(length))
+                for entry in (made.address, *made.addresses_v6):
+                    address, _, length = (entry or '').partition('/')
+                    if address:
+                        privileged_link.remove_address(made.bridge, address, int(length))
                 privileged_link.remove_address(made.bridge, privileged_metadata.ADDRESS, 32)
+            if made.vlan_device is not None:
+                bridge.remove_vlan(made.vlan_device)
             LOG.info('network %s: removed from this host', uuid)
         dnsmasq.remove_files(str(folder))
 
@@ -131,7 +162,8 @@ class HostNetworks:
 
     def _read(self, uuid: str) -> _Made | None:
         try:
-            return _Made(**json.loads((self._folder / uuid / _NOTE).read_text()))
+            made = _Made(**json.loads((self._folder / uuid / _NOTE).read_text()))
+            return dataclasses.replace(made, addresses_v6=tuple(made.addresses_v6))
         except (FileNotFoundError, ValueError, TypeError):
             return None
 

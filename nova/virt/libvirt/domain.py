@@ -159,7 +159,7 @@ def _build_nic(instance_name: str, vif: model.VIF, has_filter: bool) -> Nic:
             *_project_parameters(ipv4, suffix=''),
             *_project_parameters(ipv6, suffix='V6'),
         ),
-        ra_server=ipv6.gateway if ipv6 else None,
+        ra_server=ipv6.ra_server if ipv6 else None,
         has_filter=has_filter,
     )
 

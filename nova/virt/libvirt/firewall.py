@@ -7,7 +7,15 @@ fit the NIC. Together they are a list of what may pass; everything else is dropp
 * from the guest, with the NIC's own MAC only: ARP that tells its own addresses, or asks as
   address probes do (RFC 5227), IPv4 from its own addresses, and the DHCP client;
 * to the guest: ARP, IPv4, and DHCP answers of the network's own server only;
-* no IPv6 and no other kind of frame, and no ARP or IPv4 either on a NIC without an address.
+* of IPv6 from the guest: from its own addresses, the link-local one being that which is made of
+  its MAC; the requests of address detection (RFC 4862) and of listeners (RFC 3810), which have no
+  address yet; never announcements of routers, redirects or answers of DHCPv6 servers;
+* of IPv6 to the guest: all, but announcements, redirects and answers of DHCPv6 servers from the
+  network's own router only;
+* no other kind of frame, and no ARP, IPv4 or IPv6 on a NIC without an address of the family.
+
+What these rules cannot see is the target inside a neighbour advertisement: ebtables matches no
+further than the type.
 
 The rules are all in the root chain and speak ebtables only: libvirt runs a tool for every rule and
 eight for every chain of its own, so this costs half of its ``clean-traffic`` filter. A shared
@@ -94,6 +102,60 @@ _IPV4_RULES = """\
 """
 
 
+# Types: 131 and 143 reports of listeners, 133 and 134 routers, 135 neighbours, 137 redirects
+# (RFC 4861, section 4; RFC 2710; RFC 3810). 547 is a DHCPv6 server.
+_IPV6_RULES = """\
+  <rule action='drop' direction='out' priority='300'>
+    <ipv6 protocol='icmpv6' type='134'/>
+  </rule>
+  <rule action='drop' direction='out' priority='300'>
+    <ipv6 protocol='icmpv6' type='137'/>
+  </rule>
+  <rule action='drop' direction='out' priority='300'>
+    <ipv6 protocol='udp' srcportstart='547'/>
+  </rule>
+  <rule action='drop' direction='in' priority='300'>
+    <ipv6 protocol='icmpv6' type='134'/>
+  </rule>
+  <rule action='drop' direction='in' priority='300'>
+    <ipv6 protocol='icmpv6' type='137'/>
+  </rule>
+  <rule action='drop' direction='in' priority='300'>
+    <ipv6 protocol='udp' srcportstart='547'/>
+  </rule>
+  <rule action='accept' direction='out' priority='500'>
+    <ipv6 srcmacaddr='$MAC' srcipaddr='$ADDRESS[@1]'/>
+  </rule>
+  <rule action='accept' direction='out' priority='500'>
+    <ipv6 srcmacaddr='$MAC' srcipaddr='::' protocol='icmpv6' type='131'/>
+  </rule>
+  <rule action='accept' direction='out' priority='500'>
+    <ipv6 srcmacaddr='$MAC' srcipaddr='::' protocol='icmpv6' type='133'/>
+  </rule>
+  <rule action='accept' direction='out' priority='500'>
+    <ipv6 srcmacaddr='$MAC' srcipaddr='::' protocol='icmpv6' type='135'/>
+  </rule>
+  <rule action='accept' direction='out' priority='500'>
+    <ipv6 srcmacaddr='$MAC' srcipaddr='::' protocol='icmpv6' type='143'/>
+  </rule>
+  <rule action='accept' direction='in' priority='500'>
+    <mac protocolid='ipv6'/>
+  </rule>
+"""
+# Before those that drop what any other says.
+_RA_RULES = """\
+  <rule action='accept' direction='in' priority='100'>
+    <ipv6 srcipaddr='$RASERVER' protocol='icmpv6' type='134'/>
+  </rule>
+  <rule action='accept' direction='in' priority='100'>
+    <ipv6 srcipaddr='$RASERVER' protocol='icmpv6' type='137'/>
+  </rule>
+  <rule action='accept' direction='in' priority='100'>
+    <ipv6 srcipaddr='$RASERVER' protocol='udp' srcportstart='547' dstportstart='546'/>
+  </rule>
+"""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Filter:
     """A network filter and its definition."""
@@ -119,7 +181,9 @@ def build_shared_filter(name: str, content: str) -> Filter:
 BASE = build_shared_filter('nova-base', _BASE_RULES)
 BASE_IPV4 = build_shared_filter('nova-base-ipv4', _IPV4_RULES)
 BASE_DHCP = build_shared_filter('nova-base-dhcp', _DHCP_RULES)
-SHARED = (BASE, BASE_IPV4, BASE_DHCP)
+BASE_IPV6 = build_shared_filter('nova-base-ipv6', _IPV6_RULES)
+BASE_RA = build_shared_filter('nova-base-ra', _RA_RULES)
+SHARED = (BASE, BASE_IPV4, BASE_DHCP, BASE_IPV6, BASE_RA)
 
 
 def filter_name(instance_name: str, vif: model.VIF) -> str:
@@ -135,6 +199,11 @@ def build_nic_filter(instance_name: str, vif: model.VIF) -> Filter:
         references.append(_reference(BASE_IPV4, addresses))
     if subnet is not None and subnet.dhcp_server is not None:
         references.append(_reference(BASE_DHCP))
+    if addresses_v6 := vif.addresses_of(6):
+        references.append(_reference(BASE_IPV6, (vif.link_local, *addresses_v6)))
+    subnet_v6 = vif.network.subnet(6)
+    if subnet_v6 is not None and subnet_v6.ra_server is not None:
+        references.append(_reference(BASE_RA))
     name = filter_name(instance_name, vif)
     return Filter(name, _filter_xml(name, ''.join(references)))
 

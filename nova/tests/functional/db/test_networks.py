@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import dataclasses
 import random
 import threading
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from nova import exception
 from nova.db import api as db
 from nova.db import models, records, session
+from nova.network import model
 from nova.tests import stores
 
 pytestmark = pytest.mark.usefixtures('database')
@@ -248,3 +250,148 @@ def test_any_sequence_of_allocations_agrees_with_a_model(
         vifs = db.vifs_of_networks([network.uuid])[network.uuid]
         addresses = [address for vif in vifs for address in vif.addresses]
         assert len(addresses) == len(set(addresses)) == sum(held.values())
+
+
+# --- IPv6
+
+
+def store_v6(cidr: str | None = None, **changes: Any) -> records.Network:
+    new, addresses = stores.build_network(cidr or '10.1.0.0/29')
+    values: dict[str, Any] = {
+        'cidr_v6': 'fd00:1::/64',
+        'gateway_v6': 'fd00:1::1',
+        'ipv6_mode': model.Ipv6Mode.STATEFUL,
+        'routes': (model.Route(cidr='2001:db8::/32', gateway='fd00:1::5'),),
+    }
+    if cidr is None:
+        values |= dict.fromkeys(('cidr', 'gateway', 'dhcp_server', 'dhcp_start', 'dhcp_end'))
+        addresses = []
+    new = dataclasses.replace(new, **(values | changes))
+    return db.network_create(new, addresses, lambda _others: None)
+
+
+def allocate_v6(network: records.Network, address: str) -> tuple[records.Vif, ...]:
+    instance = stores.store_instance(stores.store_flavor(f'flavor-{stores.new_uuid()}'))
+    (nic,) = stores.build_nics(network)
+    wanted = dataclasses.replace(nic, fixed_ip_v6=address)
+    db.vifs_allocate(instance.uuid, [wanted], 0)
+    return db.vifs_of_instances([instance.uuid])[instance.uuid]
+
+
+def test_an_ipv6_network_is_what_was_stored() -> None:
+    network = store_v6()
+    assert db.network_get(network.uuid) == network
+    assert (network.cidr, network.cidr_v6) == (None, 'fd00:1::/64')
+    assert network.ipv6_mode is model.Ipv6Mode.STATEFUL
+    assert network.routes == (model.Route(cidr='2001:db8::/32', gateway='fd00:1::5'),)
+
+
+def test_a_nic_of_both_families_has_ipv4_first() -> None:
+    (vif,) = allocate_v6(store_v6('10.1.0.0/29'), 'fd00:1::5')
+    assert vif.addresses == ('10.1.0.2', 'fd00:1::5')
+
+
+def test_a_nic_of_ipv6_only() -> None:
+    (vif,) = allocate_v6(store_v6(), 'fd00:1::5')
+    assert vif.addresses == ('fd00:1::5',)
+
+
+def test_an_ipv6_address_is_given_once_and_nothing_is_held_for_who_comes_late() -> None:
+    network = store_v6('10.1.0.0/29')
+    (first,) = allocate_v6(network, 'fd00:1::5')
+    before = taken_addresses()
+    with pytest.raises(exception.FixedIpInUse):
+        allocate_v6(network, 'fd00:1::5')
+    assert taken_addresses() == before
+    db.vifs_deallocate(first.instance_uuid)
+    assert taken_addresses() == []
+    (again,) = allocate_v6(network, 'fd00:1::5')
+    assert 'fd00:1::5' in again.addresses
+
+
+def test_no_row_of_ipv6_stays_with_the_network_after_its_nics() -> None:
+    network = store_v6()
+    (vif,) = allocate_v6(network, 'fd00:1::5')
+    db.vifs_deallocate(vif.instance_uuid)
+    with session.database().reader() as connection:
+        assert connection.scalar(sa.select(sa.func.count(models.FixedIp.id))) == 0
+    db.network_delete(network.uuid)
+
+
+def test_one_ipv6_address_asked_for_by_many_at_once_is_given_to_one() -> None:
+    network = store_v6()
+    flavor = stores.store_flavor()
+    instances = [stores.store_instance(flavor) for _ in range(8)]
+    wanted = [
+        dataclasses.replace(nic, fixed_ip_v6='fd00:1::5')
+        for nic in stores.build_nics(*[network] * len(instances))
+    ]
+    outcomes: list[str] = []
+
+    def boot(instance: records.Instance, nic: records.WantedNic) -> None:
+        try:
+            db.vifs_allocate(instance.uuid, [nic], 0)
+        except exception.FixedIpInUse:
+            outcomes.append('taken')
+        else:
+            outcomes.append('given')
+
+    threads = [
+        threading.Thread(target=boot, args=pair) for pair in zip(instances, wanted, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ['given'] + ['taken'] * 7
+    assert taken_addresses() == ['fd00:1::5']
+
+
+# --- VLANs and projects
+
+
+def test_a_vlan_of_a_physical_network_is_one_networks() -> None:
+    store_v6(physical_network='a', vlan=7)
+    store_v6(physical_network='a', vlan=8)
+    store_v6(physical_network='b', vlan=7)
+    with pytest.raises(exception.VlanInUse):
+        store_v6(physical_network='a', vlan=7)
+    # untagged networks have none
+    store_v6(physical_network='a')
+    store_v6(physical_network='a')
+
+
+def test_a_free_network_goes_to_one_project() -> None:
+    vlan = model.NetworkKind.VLAN
+    first = store_v6(kind=vlan, physical_network='a', vlan=1)
+    second = store_v6(kind=vlan, physical_network='a', vlan=2)
+    stores.store_network('10.9.0.0/29')
+    taken = [db.network_take_free(project, vlan) for project in ('p', 'q', 'r')]
+    assert [None if n is None else (n.uuid, n.project_id) for n in taken] == [
+        (first.uuid, 'p'),
+        (second.uuid, 'q'),
+        None,
+    ]
+
+
+def test_a_network_is_taken_by_name_unless_another_project_has_it() -> None:
+    network = store_v6()
+    for _ in range(2):
+        taken = db.network_take(network.uuid, 'p')
+        assert taken is not None
+        assert taken.project_id == 'p'
+    assert db.network_take(network.uuid, 'q') is None
+    assert db.network_take(stores.new_uuid(), 'q') is None
+
+
+def test_what_can_be_changed_of_a_network() -> None:
+    network = store_v6()
+    routes = (model.Route(cidr='10.0.0.0/8', gateway='10.1.0.5'),)
+    changed = db.network_update(network.uuid, label='new', dns=('192.0.2.9',), routes=routes)
+    assert (changed.label, changed.dns, changed.routes) == ('new', ('192.0.2.9',), routes)
+    assert db.network_get(network.uuid) == changed
+    assert db.network_update(network.uuid, project_id='p').project_id == 'p'
+    allocate_v6(network, 'fd00:1::5')
+    with pytest.raises(exception.NetworkInUse):
+        db.network_update(network.uuid, project_id='q')
+    assert db.network_update(network.uuid, project_id='p', mtu=1400).mtu == 1400

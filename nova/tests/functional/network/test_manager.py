@@ -63,7 +63,7 @@ class Recorder:
             if u in self.broken
         }
 
-    def served(self) -> dict[str, list[str]]:
+    def served(self) -> dict[str, list[str | None]]:
         return {
             network.label: [reservation.address for reservation in network.dhcp.reservations]
             for network in self.networks.values()

@@ -51,7 +51,7 @@ def vif(number: int, on: records.Network, **changes: Any) -> records.Vif:
         'mac': f'fa:16:3e:00:{number // 256:02x}:{number % 256:02x}',
         'default_route': True,
         'tag': None,
-        'addresses': (f'{on.cidr.rpartition(".")[0]}.{10 + number}',),
+        'addresses': (f'{str(on.cidr).rpartition(".")[0]}.{10 + number}',),
         'hostname': f'vm-{number}',
     }
     return records.Vif(**(values | changes))

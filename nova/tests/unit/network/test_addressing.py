@@ -9,7 +9,7 @@ import pytest
 
 from nova import exception
 from nova.db import records
-from nova.network import addressing, model
+from nova.network import addressing, info, model
 from nova.tests.unit.network import samples
 
 UUID = '5d2c7c1e-6f57-4a3d-9f1b-0c5f7a9e2b11'
@@ -88,12 +88,12 @@ def test_a_network_that_leads_nowhere_has_a_dhcp_server() -> None:
     assert free(planned)[0] == '10.0.0.2'
 
 
-@pytest.mark.parametrize('kind', ['vlan', 'flat', 'FLAT_DHCP', 'x'])
-def test_kinds_that_are_not_served(kind: str) -> None:
+@pytest.mark.parametrize('kind', ['', 'FLAT_DHCP', 'x'])
+def test_kinds_that_there_are_not(kind: str) -> None:
     with pytest.raises(exception.NetworkKindUnsupported) as caught:
         plan(kind=kind)
 
-    assert caught.value.message == f'Network kind {kind!r} is not one of flat_dhcp'
+    assert caught.value.message == f'Network kind {kind!r} is not one of flat_dhcp, flat, vlan'
 
 
 @pytest.mark.parametrize(
@@ -307,3 +307,228 @@ def test_a_network_that_is_not_there() -> None:
 def test_addresses_that_cannot_be_asked_for(text: str) -> None:
     with pytest.raises(exception.FixedIpInvalid):
         addressing.parse_fixed_ip(text, samples.network(0))
+
+
+# --- IPv6, kinds, VLANs, routes
+
+
+def plan_v6(**changes: object) -> addressing.NetworkPlan:
+    spec: dict[str, object] = {'label': 'net', 'cidr': None, 'cidr_v6': 'fd00:1::/64'}
+    return addressing.plan_network(
+        addressing.NetworkSpec(**(spec | changes)),  # type: ignore[arg-type]
+        UUID,
+    )
+
+
+def test_a_network_of_ipv6_only() -> None:
+    planned = plan_v6()
+
+    network = planned.network
+    assert (network.cidr_v6, network.gateway_v6) == ('fd00:1::/64', None)
+    assert network.ipv6_mode is model.Ipv6Mode.SLAAC
+    nothing = (network.cidr, network.gateway, network.dhcp_server, network.dhcp_start)
+    assert nothing == (None, None, None, None)
+    assert planned.addresses == ()
+    assert info.server_address_v6(network) == 'fd00:1::1'
+
+
+def test_a_network_of_both_families() -> None:
+    network = plan_v6(
+        cidr='10.0.0.0/29',
+        gateway_v6='FD00:1::0:9',
+        ipv6_mode='stateful',
+        dns=('192.0.2.1', '2001:db8::53'),
+        routes=('192.0.2.0/24,10.0.0.5', '2001:db8::/32,fd00:1::5'),
+    ).network
+
+    assert (network.gateway, network.gateway_v6) == ('10.0.0.1', 'fd00:1::9')
+    assert network.dns == ('192.0.2.1', '2001:db8::53')
+    assert network.routes == (
+        model.Route(cidr='192.0.2.0/24', gateway='10.0.0.5'),
+        model.Route(cidr='2001:db8::/32', gateway='fd00:1::5'),
+    )
+    assert info.server_address_v6(network) == 'fd00:1::9'
+
+
+@pytest.mark.parametrize(
+    ('field', 'changes'),
+    [
+        ('cidr', {'cidr_v6': None}),
+        ('cidr_v6', {'cidr_v6': 'fd00:1::/65'}),
+        ('cidr_v6', {'cidr_v6': 'fd00:1::1/64'}),
+        ('cidr_v6', {'cidr_v6': 'fe80::/64'}),
+        ('cidr_v6', {'cidr_v6': 'ff02::/64'}),
+        ('cidr_v6', {'cidr_v6': '::/64'}),
+        ('cidr_v6', {'cidr_v6': 'fd00:1::%eth0/64'}),
+        ('cidr_v6', {'cidr_v6': '10.0.0.0/24'}),
+        ('gateway_v6', {'gateway_v6': 'fd00:2::1'}),
+        ('gateway_v6', {'gateway_v6': 'fd00:1::'}),
+        ('gateway_v6', {'gateway_v6': '10.0.0.1'}),
+        ('gateway_v6', {'gateway_v6': 'fd00:1::1%br0'}),
+        ('gateway_v6', {'cidr': '10.0.0.0/24', 'cidr_v6': None, 'gateway_v6': 'fd00:1::1'}),
+        ('gateway', {'gateway': '10.0.0.1'}),
+        ('allowed_start', {'allowed_start': '10.0.0.1'}),
+        ('ipv6_mode', {'ipv6_mode': 'static'}),
+        ('ipv6_mode', {'kind': 'flat', 'ipv6_mode': 'slaac'}),
+        ('mtu', {'mtu': 1279}),
+        ('route', {'routes': ('10.0.0.0/24',)}),
+        ('route', {'routes': ('0.0.0.0/0,10.0.0.1',)}),
+        ('route', {'routes': ('10.0.0.1/24,10.0.0.1',)}),
+        ('route', {'routes': ('10.0.0.0/24,fd00:1::1',)}),
+        ('route', {'routes': ('10.0.0.0/24,10.0.0.1\nx',)}),
+        ('vlan', {'vlan': 5}),
+        ('physical_network', {'kind': 'vlan', 'vlan': 5}),
+        ('vlan', {'kind': 'vlan', 'vlan': 0, 'physical_network': 'a'}),
+        ('vlan', {'kind': 'vlan', 'vlan': 4095, 'physical_network': 'a'}),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(field: str, changes: dict[str, object]) -> None:
+    with pytest.raises(exception.InvalidInput) as caught:
+        plan_v6(**changes)
+    assert caught.value.kwargs['field'] == field
+
+
+def test_a_flat_network_is_the_operators() -> None:
+    bare = plan(kind='flat').network
+    assert (bare.gateway, bare.dhcp_server, bare.dhcp_start) == (None, None, '10.0.0.1')
+    led = plan(kind='flat', gateway='10.0.0.6', cidr_v6='fd00:1::/64', gateway_v6='fd00:1::6')
+    assert (led.network.gateway, led.network.gateway_v6) == ('10.0.0.6', 'fd00:1::6')
+    assert led.network.ipv6_mode is None
+    assert info.server_address_v6(led.network) is None
+    assert '10.0.0.6' not in free(led)
+
+
+def test_a_vlan_network() -> None:
+    network = plan(kind='vlan', vlan=4094, physical_network='phys').network
+    assert (network.vlan, network.physical_network) == (4094, 'phys')
+
+
+def test_the_next_free_vlan_of_a_physical_network() -> None:
+    taken = [
+        samples.network(0, physical_network='a', vlan=100),
+        samples.network(1, physical_network='a', vlan=102),
+        samples.network(2, physical_network='b', vlan=101),
+    ]
+    assert addressing.choose_vlan('a', taken, 100) == 101
+    assert addressing.choose_vlan('b', taken, 100) == 100
+    assert addressing.choose_vlan('a', taken, 102) == 103
+    full = [samples.network(0, physical_network='a', vlan=4094)]
+    with pytest.raises(exception.InvalidInput):
+        addressing.choose_vlan('a', full, 4094)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'error'),
+    [
+        ({'cidr_v6': 'fd00:1::/64'}, exception.NetworkOverlap),
+        ({'kind': 'vlan', 'physical_network': 'a', 'vlan': 7}, exception.VlanInUse),
+        ({'kind': 'vlan', 'physical_network': 'a', 'vlan': 8}, None),
+        ({'kind': 'vlan', 'physical_network': 'b', 'vlan': 7}, None),
+        ({'physical_network': 'a'}, None),
+    ],
+)
+def test_networks_in_the_way(
+    changes: dict[str, object], error: type[exception.NetworkOverlap] | None
+) -> None:
+    other = samples.network(
+        1, cidr_v6='fd00:1::/64', physical_network='a', vlan=7, kind=model.NetworkKind.VLAN
+    )
+    new = plan(**changes).network
+    if error is None:
+        addressing.check_conflict(new, [other])
+        return
+    with pytest.raises(error) as caught:
+        addressing.check_conflict(new, [other])
+    assert 'net-1' in caught.value.message
+
+
+def test_nics_get_the_addresses_of_their_macs() -> None:
+    both = samples.network(0, cidr_v6='fd00:1::/64', ipv6_mode=model.Ipv6Mode.SLAAC)
+    only = samples.network(
+        1, cidr=None, gateway=None, cidr_v6='fd00:2::/64', ipv6_mode=model.Ipv6Mode.STATEFUL
+    )
+    requests = [
+        records.RequestedNetwork(network_uuid=both.uuid, fixed_ip='10.0.0.9'),
+        records.RequestedNetwork(network_uuid=only.uuid, fixed_ip='fd00:2::0:77'),
+        records.RequestedNetwork(network_uuid=only.uuid),
+    ]
+    nics = addressing.plan_nics(requests, {n.uuid: n for n in (both, only)}, random.Random(1))
+
+    assert [nic.fixed_ip for nic in nics] == ['10.0.0.9', None, None]
+    assert [nic.fixed_ip_v6 for nic in nics] == [
+        model.mac_address_v6('fd00:1::/64', nics[0].mac),
+        'fd00:2::77',
+        model.mac_address_v6('fd00:2::/64', nics[2].mac),
+    ]
+    assert [nic.default_route for nic in nics] == [True, False, False]
+
+
+def test_the_address_of_a_mac() -> None:
+    """The example of RFC 4291, appendix A, with a MAC of ours."""
+    made = model.mac_address_v6('fd00:1::/64', 'fa:16:3e:01:02:03')
+    assert made == 'fd00:1::f816:3eff:fe01:203'
+
+
+@pytest.mark.parametrize(
+    ('mode', 'address', 'word'),
+    [
+        ('stateful', 'fd00:1::', 'reserved'),
+        ('stateful', 'fd00:1::1', 'reserved'),
+        ('stateful', 'fd00:2::5', 'not in the range'),
+        ('stateful', 'fd00:1::f816:3eff:fe01:203', 'MAC'),
+        ('slaac', 'fd00:1::5', 'MAC'),
+        ('stateless', 'fd00:1::5', 'MAC'),
+        ('stateful', '10.0.0.5', 'no IPv4'),
+    ],
+)
+def test_ipv6_addresses_that_cannot_be_asked_for(mode: str, address: str, word: str) -> None:
+    network = plan_v6(ipv6_mode=mode).network
+    with pytest.raises(exception.FixedIpInvalid) as caught:
+        addressing.parse_fixed_ip(address, network)
+    assert word in caught.value.message
+
+
+def test_one_nic_at_most_is_on_a_network_with_an_ipv6_gateway() -> None:
+    led = samples.network(0, cidr_v6='fd00:1::/64', gateway_v6='fd00:1::1')
+    closed = samples.network(1, cidr_v6='fd00:2::/64')
+    addressing.check_default_routes([led, closed, closed])
+    with pytest.raises(exception.InvalidInput) as caught:
+        addressing.check_default_routes([closed, led, led])
+    assert 'net-0 and net-0' in caught.value.message
+
+
+def test_carving_passes_over_what_others_have() -> None:
+    spec = addressing.NetworkSpec(
+        label='n', cidr='10.0.0.0/22', cidr_v6='fd00::/62', kind='vlan', vlan=7
+    )
+    others = [samples.network(0, cidr='10.0.1.128/25', cidr_v6='fd00::/64')]
+    parts = addressing.carve(spec, 2, 24, others)
+    assert [(p.label, p.cidr, p.cidr_v6, p.vlan) for p in parts] == [
+        ('n_0', '10.0.0.0/24', 'fd00:0:0:1::/64', 7),
+        ('n_1', '10.0.2.0/24', 'fd00:0:0:2::/64', 8),
+    ]
+    assert [p.cidr for p in addressing.carve(spec, 3, None, [])] == [
+        '10.0.0.0/24',
+        '10.0.1.0/24',
+        '10.0.2.0/24',
+    ]
+
+
+@pytest.mark.parametrize(
+    ('changes', 'count', 'length'),
+    [
+        ({}, 0, 24),
+        ({}, 5, 24),
+        ({}, 1, 31),
+        ({}, 1, 21),
+        ({'cidr': 'x'}, 1, 24),
+        ({'gateway': '10.0.0.1'}, 1, 24),
+        ({'bridge': 'br0'}, 1, 24),
+        ({'cidr_v6': 'fd00::/65'}, 1, 24),
+    ],
+)
+def test_what_cannot_be_carved(changes: dict[str, str], count: int, length: int) -> None:
+    values: dict[str, str] = {'label': 'n', 'cidr': '10.0.0.0/22'} | changes
+    spec = addressing.NetworkSpec(**values)  # type: ignore[arg-type]
+    with pytest.raises(exception.InvalidInput):
+        addressing.carve(spec, count, length, [])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import pytest
 
 from nova import exception
-from nova.network import dhcp
+from nova.network import dhcp, model
 from nova.privileged import dnsmasq as privileged_dnsmasq
 from nova.tests.unit.network import samples
 
@@ -34,6 +34,45 @@ def server(count: int, **changes: object) -> dhcp.Server:
 )
 def test_config(golden: Golden, name: str, changes: dict[str, object]) -> None:
     golden(f'network/dnsmasq-{name}.conf', dhcp.render_config(server(1, **changes)))
+
+
+V6 = {
+    'cidr_v6': 'fd00:1::/64',
+    'gateway_v6': 'fd00:1::1',
+    'dns': ('192.0.2.53', '2001:db8::53', '2001:db8::54'),
+    'routes': (
+        model.Route(cidr='192.0.2.0/24', gateway='10.0.0.5'),
+        model.Route(cidr='2001:db8::/32', gateway='fd00:1::5'),
+    ),
+}
+
+
+@pytest.mark.parametrize('mode', list(model.Ipv6Mode))
+def test_config_of_both_families(golden: Golden, mode: model.Ipv6Mode) -> None:
+    config = dhcp.render_config(server(1, **V6, ipv6_mode=mode))
+    golden(f'network/dnsmasq-dual-{mode.value}.conf', config)
+    privileged_dnsmasq.check_config(config, '/run/nova')
+
+
+def test_config_of_ipv6_only(golden: Golden) -> None:
+    changes: dict[str, object] = {'cidr': None, 'gateway': None, 'dhcp_server': None}
+    changes |= {'cidr_v6': 'fd00:1::/64', 'ipv6_mode': model.Ipv6Mode.STATEFUL, 'dns': ()}
+    network = samples.network(0, **changes)
+    nic = samples.vif(0, network, addresses=('fd00:1::5',))
+    state = samples.state(samples.options(), nic, networks=(network,))
+    made = state.networks[0]
+    golden('network/dnsmasq-v6.conf', dhcp.render_config(made.dhcp))
+    assert dhcp.render_hosts(made.dhcp.reservations) == (
+        'fa:16:3e:00:00:00,set:routed,[fd00:1::5],vm-0',
+    )
+    assert (made.address, made.forwards, made.forwards_v6) == (None, False, False)
+    assert made.addresses_v6 == (f'{model.router_link_local(network.uuid)}/64', 'fd00:1::1/64')
+
+
+def test_a_host_in_the_way_by_its_ipv6_address_needs_a_new_start() -> None:
+    wanted = ['m2,10.0.0.3,[fd00::5],vm']
+    assert dhcp.plan_update(['m1,10.0.0.2,[fd00::5],vm'], wanted) == dhcp.Update(restart=True)
+    assert dhcp.plan_update(['m1,10.0.0.2,[fd00::6],vm'], wanted).add == tuple(wanted)
 
 
 @pytest.mark.parametrize('count', [0, 1, 2, 3, 8])

@@ -56,7 +56,12 @@ def make_vif(index: int, **changes: Any) -> model.VIF:
         gateway=f'10.{index}.0.1',
         dhcp_server=f'10.{index}.0.2',
     )
-    ipv6 = model.Subnet(cidr=f'fd00:{index:x}::/64', gateway=f'fd00:{index:x}::1')
+    ipv6 = model.Subnet(
+        cidr=f'fd00:{index:x}::/64',
+        gateway=f'fd00:{index:x}::1',
+        ipv6_mode=model.Ipv6Mode.STATEFUL,
+        ra_server=f'fe80::{index:x}',
+    )
     network = model.Network(
         id=f'22222222-0000-4000-8000-{index:012x}',
         label=f'net{index}',

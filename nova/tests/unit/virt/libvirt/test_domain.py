@@ -124,7 +124,7 @@ def test_every_address_reaches_the_filter() -> None:
         ('PROJMASK', '255.255.254.0'),
         ('PROJNETV6', 'fd00:1::'),
         ('PROJMASKV6', 'ffff:ffff:ffff:ffff::'),
-        ('RASERVER', 'fd00:1::1'),
+        ('RASERVER', 'fe80::1'),
     ]
 
 

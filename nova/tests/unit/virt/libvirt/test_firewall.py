@@ -44,7 +44,7 @@ def test_libvirt_knows_every_rule(shared: firewall.Filter) -> None:
     assert root.get('chain') == 'root'
     for rule in root.iter('rule'):
         # Anything else would have libvirt run iptables and ip6tables as well.
-        assert {child.tag for child in rule} <= {'mac', 'arp', 'ip'}
+        assert {child.tag for child in rule} <= {'mac', 'arp', 'ip', 'ipv6'}
         # libvirt swaps source and target for one of the directions of such a rule.
         assert rule.get('direction') != 'inout' or len(rule) == 0
 
@@ -60,18 +60,28 @@ def test_a_filter_of_another_content_has_another_name() -> None:
 
 @pytest.mark.parametrize('vif', make_network_info(8).vifs, ids=lambda vif: str(vif.index))
 def test_the_filter_of_a_nic_with_addresses(vif: model.VIF) -> None:
-    assert references(vif) == [
-        firewall.BASE.name,
-        firewall.BASE_IPV4.name,
-        firewall.BASE_DHCP.name,
-    ]
+    expected = [firewall.BASE, firewall.BASE_IPV4, firewall.BASE_DHCP]
+    if vif.addresses_of(6):
+        expected.append(firewall.BASE_IPV6)
+    if vif.network.subnet(6):
+        expected.append(firewall.BASE_RA)
+    assert references(vif) == [part.name for part in expected]
 
 
 def test_the_filter_fits_what_the_nic_has() -> None:
     no_dhcp = make_vif(0, subnets=(model.Subnet(cidr='10.0.0.0/24', gateway='10.0.0.1'),))
     only_ipv6 = make_vif(1, subnets=(model.Subnet(cidr='fd00::/64'),), addresses=('fd00::5',))
     assert references(no_dhcp) == [firewall.BASE.name, firewall.BASE_IPV4.name]
-    assert references(only_ipv6) == [firewall.BASE.name]
+    assert references(only_ipv6) == [firewall.BASE.name, firewall.BASE_IPV6.name]
+    announced = dataclasses.replace(
+        only_ipv6.network.subnets[0], ipv6_mode=model.Ipv6Mode.SLAAC, ra_server='fe80::1'
+    )
+    heard = make_vif(1, subnets=(announced,), addresses=('fd00::5',))
+    assert references(heard) == [
+        firewall.BASE.name,
+        firewall.BASE_IPV6.name,
+        firewall.BASE_RA.name,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -79,6 +89,8 @@ def test_the_filter_fits_what_the_nic_has() -> None:
     [
         (firewall.BASE, set()),
         (firewall.BASE_IPV4, {'$MAC', '$ADDRESS[@1]'}),
+        (firewall.BASE_IPV6, {'$MAC', '$ADDRESS[@1]'}),
+        (firewall.BASE_RA, {'$RASERVER'}),
         (firewall.BASE_DHCP, {'$MAC', '$DHCPSERVER'}),
     ],
     ids=lambda value: value.name if isinstance(value, firewall.Filter) else '',
