@@ -426,17 +426,26 @@ def vifs_deallocate(instance_uuid: str) -> tuple[records.Vif, ...]:
         freed = read_vifs(db, vif.instance_uuid == instance_uuid)
         ids = [record.id for record in freed]
         if ids:
-            db.execute(
-                sa.delete(fixed_ip).where(fixed_ip.vif_id.in_(ids), fixed_ip.address.contains(':'))
-            )
-            db.execute(
-                sa.update(fixed_ip)
-                .where(fixed_ip.vif_id.in_(ids))
-                .values(vif_id=None, released_at=models.utcnow())
-            )
+            free_addresses(db, fixed_ip.vif_id.in_(ids))
             security_groups.leave(db, ids)
             db.execute(sa.delete(vif).where(vif.id.in_(ids)))
         return freed
+
+
+def free_addresses(db: orm.Session, *which: sa.ColumnElement[bool]) -> None:
+    """Free addresses. The rows of IPv4 wait for their next NIC; those of IPv6 are removed."""
+    fixed_ip = models.FixedIp
+    db.execute(
+        sa.delete(fixed_ip)
+        .where(*which, fixed_ip.address.contains(':'))
+        .execution_options(synchronize_session=False)
+    )
+    db.execute(
+        sa.update(fixed_ip)
+        .where(*which)
+        .values(vif_id=None, place=0, released_at=models.utcnow())
+        .execution_options(synchronize_session=False)
+    )
 
 
 def vifs_of_instances(uuids: Iterable[str]) -> dict[str, tuple[records.Vif, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import dataclasses
 import datetime
 
@@ -53,7 +54,11 @@ def vif_attach(
             slot=slot,
             state=model.VifState.ATTACHING,
         )
-        _take(db, network, ids[nic.uuid], nic.fixed_ip, quarantine_s)
+        _check_default_route_v6(db, network, present)
+        if nic.fixed_ip is not None or network.cidr is not None:
+            _take(db, network, ids[nic.uuid], nic.fixed_ip, quarantine_s)
+        if nic.fixed_ip_v6 is not None:
+            networks.take_address_v6(db, network, ids[nic.uuid], nic.fixed_ip_v6)
         security_groups.join(db, {ids[nic.uuid]: nic.security_groups})
         return _read(db, nic.uuid)
 
@@ -65,6 +70,19 @@ def _lock_instance(db: orm.Session, uuid: str) -> models.Instance:
     if row is None:
         raise exception.InstanceNotFound(instance_id=uuid)
     return row
+
+
+def _check_default_route_v6(
+    db: orm.Session, network: models.Network, present: Iterable[records.Vif]
+) -> None:
+    """Whoever is on a network with an IPv6 gateway has a default route of it."""
+    if network.gateway_v6 is None:
+        return
+    others = networks.read_networks(db, {vif.network_uuid for vif in present})
+    for other in others.values():
+        if other.gateway_v6 is not None:
+            reason = f'the server has its IPv6 default route from {other.label}'
+            raise exception.InvalidInput(field='net_id', reason=reason)
 
 
 def _take(
@@ -112,11 +130,7 @@ def vif_free(uuid: str) -> records.Vif | None:
             return None
         (vif,) = found
         _lock_instance(db, vif.instance_uuid)
-        db.execute(
-            sa.update(fixed_ip)
-            .where(fixed_ip.vif_id == vif.id)
-            .values(vif_id=None, place=0, released_at=models.utcnow())
-        )
+        networks.free_addresses(db, fixed_ip.vif_id == vif.id)
         security_groups.leave(db, [vif.id])
         db.execute(sa.delete(models.Vif).where(models.Vif.id == vif.id))
         return vif
@@ -164,11 +178,7 @@ def vif_remove_address(uuid: str, address: str) -> records.Vif:
     fixed_ip = models.FixedIp
     with session.database().writer() as db:
         before = _read(db, uuid)
-        db.execute(
-            sa.update(fixed_ip)
-            .where(fixed_ip.vif_id == before.id, fixed_ip.address == address)
-            .values(vif_id=None, place=0, released_at=models.utcnow())
-        )
+        networks.free_addresses(db, fixed_ip.vif_id == before.id, fixed_ip.address == address)
         security_groups.touch(db, [before.id])
         db.expire_all()
         return _read(db, uuid)

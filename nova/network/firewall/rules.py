@@ -178,8 +178,8 @@ def build_nic_policy(vif: model.VIF, groups: Iterable[str] | None = None) -> Nic
         ipv4=vif.addresses_of(4),
         ipv6=(link_local, *(a for a in ipv6 if a != link_local)) if ipv6 else (),
         dhcp_servers=_present(v4.dhcp_server) if v4 else (),
-        dhcpv6_servers=_present(v6.dhcp_server) if v6 else (),
-        routers=_present(v6.gateway) if v6 else (),
+        dhcpv6_servers=_present(v6.ra_server) if v6 else (),
+        routers=_present(v6.ra_server) if v6 else (),
     )
     return NicPolicy(
         vif_id=vif.id,

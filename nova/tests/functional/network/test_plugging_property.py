@@ -206,7 +206,7 @@ class World:
 
 
 def _addresses(network: records.Network) -> list[str]:
-    last = {'/29': 5, '/28': 13}[network.cidr[-3:]]
+    last = {'/29': 5, '/28': 13}[str(network.cidr)[-3:]]
     return [str(number) for number in range(last)]
 
 

@@ -118,13 +118,19 @@ def vif(*addresses: str, subnets: tuple[model.Subnet, ...]) -> model.VIF:
 
 def test_the_policy_of_a_nic() -> None:
     v4 = model.Subnet(cidr='10.0.0.0/24', gateway='10.0.0.1', dhcp_server='10.0.0.2')
-    v6 = model.Subnet(cidr='2001:db8::/64', gateway='fe80::1')
+    v6 = model.Subnet(
+        cidr='2001:db8::/64',
+        gateway='2001:db8::1',
+        ipv6_mode=model.Ipv6Mode.STATEFUL,
+        ra_server='fe80::1',
+    )
     nic = rules.build_nic_policy(vif('10.0.0.5', '2001:db8::5', subnets=(v4, v6)), ['b', 'a', 'b'])
     assert nic.first_hop == rules.FirstHop(
         mac='fa:16:3e:01:02:03',
         ipv4=('10.0.0.5',),
         ipv6=('fe80::f816:3eff:fe01:203', '2001:db8::5'),
         dhcp_servers=('10.0.0.2',),
+        dhcpv6_servers=('fe80::1',),
         routers=('fe80::1',),
     )
     assert (nic.device, nic.groups) == ('tap0a1b2c3d4e5f', ('a', 'b'))
