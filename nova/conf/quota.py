@@ -24,6 +24,23 @@ The most rules of a security group; -1 for any number. Every interface in the gr
 each of them.
 """,
     ),
+    cfg.IntOpt(
+        'interfaces',
+        default=-1,
+        min=-1,
+        help="""
+The most network interfaces that the servers of a project may have together; -1 for any number.
+""",
+    ),
+    cfg.IntOpt(
+        'fixed_ips',
+        default=-1,
+        min=-1,
+        help="""
+The most fixed IP addresses that the servers of a project may have together; -1 for any number. The
+boots and attaches of one project wait for each other where this or ``interfaces`` is set.
+""",
+    ),
 ]
 
 GROUP = 'quota'

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from nova import exception
-from nova.db import models, records, retry, security_groups, session
+from nova.db import models, quotas, records, retry, security_groups, session
 from nova.network import model
 
 #: Rows of one INSERT; well below the 32,766 variables of an SQLite statement.
@@ -261,7 +261,10 @@ def network_claim_host(uuid: str, host: str) -> records.Network:
 
 @retry.on_deadlock
 def vifs_allocate(
-    instance_uuid: str, wanted: Sequence[records.WantedNic], quarantine_s: int
+    instance_uuid: str,
+    wanted: Sequence[records.WantedNic],
+    quarantine_s: int,
+    limits: quotas.NicLimits = quotas.NO_LIMITS,
 ) -> None:
     """Make the NICs and give each an address of its network: all of them or nothing.
 
@@ -270,6 +273,7 @@ def vifs_allocate(
 
     :param quarantine_s: an address freed less than this many seconds ago is not given, unless it
         is asked for by name.
+    :raises QuotaExceeded: it would be more than ``limits`` for the instance's project.
     :raises InstanceNotFound: the instance is gone.
     :raises NetworkNotFound:
     :raises NoMoreFixedIps:
@@ -281,6 +285,7 @@ def vifs_allocate(
     now = models.utcnow()
     free_since = now - datetime.timedelta(seconds=quarantine_s)
     with session.database().writer() as db:
+        quotas.check_nics(db, instance_uuid, limits, nics=len(wanted), fixed_ips=len(wanted))
         networks = read_networks(db, {nic.network_uuid for nic in wanted})
         vif_ids = insert_vifs(db, instance_uuid, wanted, networks)
         db.execute(

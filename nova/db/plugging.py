@@ -10,13 +10,18 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from nova import exception
-from nova.db import models, networks, records, retry, security_groups, session
+from nova.db import models, networks, quotas, records, retry, security_groups, session
 from nova.network import model
 
 
 @retry.on_deadlock
 def vif_attach(
-    instance_uuid: str, nic: records.WantedNic, quarantine_s: int, *, max_nics: int
+    instance_uuid: str,
+    nic: records.WantedNic,
+    quarantine_s: int,
+    *,
+    max_nics: int,
+    limits: quotas.NicLimits = quotas.NO_LIMITS,
 ) -> records.Vif:
     """Make one more NIC, ATTACHING, and give it an address, or do nothing.
 
@@ -25,10 +30,11 @@ def vif_attach(
 
     :param nic: whose index does not matter.
     :param max_nics: how many the instance may have then; it has as many slots.
-    :raises QuotaExceeded: it has that many already.
+    :raises QuotaExceeded: it has that many already, or its project all that ``limits`` allows.
     :raises InstanceNotFound: and what :func:`nova.db.networks.vifs_allocate` raises.
     """
     with session.database().writer() as db:
+        quotas.check_nics(db, instance_uuid, limits, nics=1, fixed_ips=1)
         instance = _lock_instance(db, instance_uuid)
         present = networks.read_vifs(db, models.Vif.instance_uuid == instance_uuid)
         taken = {vif.slot for vif in present}
@@ -144,15 +150,20 @@ def vifs_unsettled(host: str) -> tuple[records.Vif, ...]:
 
 
 @retry.on_deadlock
-def vif_add_address(uuid: str, quarantine_s: int) -> records.Vif:
+def vif_add_address(
+    uuid: str, quarantine_s: int, limits: quotas.NicLimits = quotas.NO_LIMITS
+) -> records.Vif:
     """Give a NIC one more address of its network, after those that it has.
 
+    :raises QuotaExceeded: it would be more than ``limits`` for the instance's project.
     :raises VifNotFound:
     :raises NoMoreFixedIps:
     """
     fixed_ip = models.FixedIp
+    instance_uuid = vif_get(uuid).instance_uuid
     with session.database().writer() as db:
-        _lock_instance(db, _read(db, uuid).instance_uuid)
+        quotas.check_nics(db, instance_uuid, limits, nics=0, fixed_ips=1)
+        _lock_instance(db, instance_uuid)
         before = _read(db, uuid)
         network = networks.read_networks(db, {before.network_uuid})[before.network_uuid]
         last = db.scalar(sa.select(sa.func.max(fixed_ip.place)).where(fixed_ip.vif_id == before.id))

@@ -20,7 +20,7 @@ from oslo_log import log
 from nova import context as nova_context
 from nova import exception
 from nova.db import api as db
-from nova.db import records
+from nova.db import quotas, records
 from nova.network import addressing, answers, info, model, reach, rpcapi, topology
 from nova.network.linux import host as linux_host
 from nova.network.linux import metadata, nat
@@ -111,6 +111,7 @@ class NetworkService:
     :param mac_attempts: how often MAC addresses are drawn for one instance.
     :param quarantine_s: seconds that a freed address is kept from others.
     :param random_source: where MAC addresses and the uuids of NICs come from.
+    :param limits: for each project.
     """
 
     def __init__(
@@ -124,10 +125,12 @@ class NetworkService:
         mac_attempts: int,
         quarantine_s: int,
         random_source: random.Random | None = None,
+        limits: quotas.NicLimits = quotas.NO_LIMITS,
     ) -> None:
         self._options = options
         self._mac_attempts = mac_attempts
         self._quarantine_s = quarantine_s
+        self._limits = limits
         self._random = random_source or random.SystemRandom()
         self._other_hosts = rpcapi.NetworkAPI()
         self._apply_networks = apply
@@ -232,7 +235,7 @@ class NetworkService:
         :raises VifNotFound:
         :raises NoMoreFixedIps:
         """
-        return _build_vif(db.vif_add_address(vif_id, self._quarantine_s))
+        return _build_vif(db.vif_add_address(vif_id, self._quarantine_s, self._limits))
 
     def remove_fixed_ip(
         self, context: nova_context.RequestContext, *, vif_id: str, address: str
@@ -273,7 +276,7 @@ class NetworkService:
         for attempt in range(1, self._mac_attempts + 1):
             wanted = addressing.plan_nics(grouped, usable, self._random)
             try:
-                db.vifs_allocate(instance_uuid, wanted, self._quarantine_s)
+                db.vifs_allocate(instance_uuid, wanted, self._quarantine_s, self._limits)
                 return
             except exception.MacInUse:
                 if attempt == self._mac_attempts:
@@ -290,7 +293,13 @@ class NetworkService:
         for attempt in range(1, self._mac_attempts + 1):
             (nic,) = addressing.plan_nics([requested], usable, self._random)
             try:
-                return db.vif_attach(instance_uuid, nic, self._quarantine_s, max_nics=max_nics)
+                return db.vif_attach(
+                    instance_uuid,
+                    nic,
+                    self._quarantine_s,
+                    max_nics=max_nics,
+                    limits=self._limits,
+                )
             except exception.MacInUse:
                 if attempt == self._mac_attempts:
                     raise
@@ -433,4 +442,5 @@ def from_conf(conf: Any) -> NetworkService:
         ).apply,
         mac_attempts=group.create_unique_mac_attempts,
         quarantine_s=group.fixed_ip_quarantine_s,
+        limits=quotas.NicLimits(interfaces=conf.quota.interfaces, fixed_ips=conf.quota.fixed_ips),
     )

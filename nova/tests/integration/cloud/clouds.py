@@ -145,7 +145,8 @@ class Cloud:
         yield
         # a process that was told to end may take a moment
         wait_until(lambda: not diff(before, self.inventory(), allow=_WARM), 10, 0.5)
-        assert diff(before, self.inventory(), allow=_WARM) == []
+        found = diff(before, self.inventory(), allow=_WARM)
+        assert found == [], found
 
     def upload(self, name: str, path: str, disk_format: str = 'qcow2') -> str:
         """Upload an image with the real client; returns its id."""
