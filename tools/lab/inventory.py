@@ -44,7 +44,7 @@ DIRECTORIES = (
     '/var/log/libvirt',
 )
 VOLATILE_FILES = re.compile(r'/var/log/libvirt/|-(wal|shm|journal)$')
-VOLATILE_COLUMNS = frozenset({'updated_at', 'last_seen_at', 'released_at'})
+VOLATILE_COLUMNS = frozenset({'updated_at', 'last_seen_at', 'members_revision', 'released_at'})
 VNET = re.compile(r'\bvnet\d+\b')
 SYSCTLS = (
     'net.ipv4.ip_forward',
