@@ -130,6 +130,8 @@ class ComputeManager:
     def init_host(self) -> None:
         """Called once before any call is taken: finish what a stop of the service cut short."""
         self._driver.init_host(self._host)
+        # first of all, so that no other change finds the driver without what is there
+        self.refresh_security_groups(nova_context.service_context(), group_uuids=())
         self.report_resources()
         context = nova_context.service_context()
         for instance in db.instance_list(host=self._host):
@@ -140,7 +142,6 @@ class ComputeManager:
             elif instance.task_state in _POWER_TASKS:
                 self._settle(instance.uuid, instance.task_state)
         self.tidy()
-        self.refresh_security_groups(context, group_uuids=())
 
     def tidy(self) -> None:
         """Finish what guests were asked for and had not done when the call ended: called now and
@@ -188,7 +189,7 @@ class ComputeManager:
         LOG.warning('the build of %s was interrupted', instance.uuid)
         try:
             self._driver.destroy(instance, self._network_info(instance.uuid))
-            self._network.deallocate_for_instance(context, instance_uuid=instance.uuid)
+            self._deallocate(context, instance.uuid)
         except exception.NovaException:
             # protects the other instances' recovery; a delete of this one tries again
             LOG.exception('%s could not be cleaned up', instance.uuid)
@@ -224,9 +225,7 @@ class ComputeManager:
             instance_uuid, expected_task_state=state.SCHEDULING, task_state=state.NETWORKING
         )
         with contextlib.ExitStack() as undo:
-            undo.callback(
-                self._network.deallocate_for_instance, context, instance_uuid=instance.uuid
-            )
+            undo.callback(self._deallocate, context, instance_uuid)
             network_info = self._network.allocate_for_instance(
                 context,
                 instance_uuid=instance.uuid,
@@ -238,10 +237,11 @@ class ComputeManager:
                 instance_uuid, expected_task_state=state.NETWORKING, task_state=state.SPAWNING
             )
             undo.callback(self._driver.destroy, instance, network_info)
-            self._driver.spawn(instance, network_info)
             joined = security_groups.groups_of_vifs(network_info)
+            # before the first frame: the host knows these groups, others let the new NICs in
             self.refresh_security_groups(context, group_uuids=joined)
             self._groups.announce(context, joined, but=self._host)
+            self._driver.spawn(instance, network_info)
             db.instance_update(
                 instance_uuid,
                 expected_task_state=state.SPAWNING,
@@ -272,10 +272,8 @@ class ComputeManager:
             try:
                 instance = db.instance_get(instance_uuid)
                 self._driver.destroy(instance, self._network_info(instance_uuid))
-                left = security_groups.groups_of_vifs(self._network_info(instance_uuid))
-                self._network.deallocate_for_instance(context, instance_uuid=instance_uuid)
+                self._deallocate(context, instance_uuid)
                 db.instance_destroy(instance_uuid)
-                self._groups.announce(context, left)
             except exception.InstanceNotFound:
                 LOG.info('%s is gone already', instance_uuid)
             except exception.NovaException as exc:
@@ -525,6 +523,12 @@ class ComputeManager:
         instance = db.instance_get(instance_uuid)
         output = self._driver.console_output(instance, self._console_log_max_bytes)
         return output.decode('utf-8', 'replace')
+
+    def _deallocate(self, context: nova_context.RequestContext, instance_uuid: str) -> None:
+        """Take the NICs back, and out of the sets of those who let them in."""
+        left = security_groups.groups_of_vifs(self._network_info(instance_uuid))
+        self._network.deallocate_for_instance(context, instance_uuid=instance_uuid)
+        self._groups.announce(context, left)
 
     def _network_info(self, instance_uuid: str) -> model.NetworkInfo:
         return self._network_reads.network_infos([instance_uuid])[instance_uuid]

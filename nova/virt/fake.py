@@ -109,8 +109,7 @@ class FakeDriver(driver.ComputeDriver):
         for uuid, (instance, _) in list(self.guests.items()):
             if instance.name in guests:
                 self.guests[uuid] = (instance, guests[instance.name])
-        names = {instance.name for instance, _ in self.guests.values()}
-        return frozenset(vif.id for name in names & set(guests) for vif in guests[name])
+        return frozenset(vif.id for network_info in guests.values() for vif in network_info)
 
     def list_instance_names(self) -> list[str]:
         return [instance.name for instance, _ in self.guests.values()]
