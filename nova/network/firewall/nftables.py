@@ -116,7 +116,9 @@ class NftablesFirewall:
 
     def _put_in_force(self, new: _Wanted, touched: Iterable[str]) -> None:
         try:
-            for bridge in {nic.bridge for nic in new.nics.values()} - self._bridges.keys():
+            fresh = new.nics.keys() if self._state is None else touched
+            found = (new.nics.get(device) for device in fresh)
+            for bridge in {nic.bridge for nic in found if nic} - self._bridges.keys():
                 self._learn(bridge)
             if self._state is None:
                 self._reload(new)
@@ -169,11 +171,10 @@ class NftablesFirewall:
             )
             if lines:
                 privileged_nft.change(lines)
-            elements = dict(state.elements)
+            # In place, since to copy them would cost more than the change.
             for element in mine:
-                elements.pop(element, None)
-            elements.update(wanted)
-            self._state = dataclasses.replace(state, elements=elements)
+                state.elements.pop(element, None)
+            state.elements.update(wanted)
             return
         everything = nftables_plan.plan_state(new.nics.values(), new.ruleset, self._bridges)
         if lines := nftables_plan.render_change(state, everything):
@@ -189,8 +190,10 @@ class NftablesFirewall:
     ) -> bool:
         """Whether what these NICs share with others was there before and stays."""
         touched = before.keys() | after.keys()
-        lasting = {_kin(nic) for d, nic in old.nics.items() if d not in touched}
-        return {_kin(nic) for nic in (*before.values(), *after.values())} <= lasting
+        return all(
+            any(_kin(nic) == kin for d, nic in old.nics.items() if d not in touched)
+            for kin in {_kin(nic) for nic in (*before.values(), *after.values())}
+        )
 
     def _own_elements(self, nics: Iterable[rules.NicPolicy]) -> dict[nftables_plan.Element, str]:
         return {

@@ -313,7 +313,7 @@ class State:
     with their rules. ``elements`` map the part that is the key to the whole, so that a change of
     what a key is mapped to is seen as one."""
 
-    elements: Mapping[Element, str] = dataclasses.field(default_factory=dict)
+    elements: dict[Element, str] = dataclasses.field(default_factory=dict)
     sets: Mapping[str, str] = dataclasses.field(default_factory=dict)
     chains: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
