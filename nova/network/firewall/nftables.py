@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 import dataclasses
+import errno
 import threading
 
 from oslo_log import log as logging
@@ -103,7 +104,11 @@ class NftablesFirewall:
         """Have ``now`` and not ``gone``. When it fails, nothing has changed, and NICs that are
         new are closed."""
         old = self._wanted
-        changed = {device: nic for device, nic in now.items() if old.nics.get(device) != nic}
+        changed = {
+            device: nic
+            for device, nic in now.items()
+            if old.nics.get(device) != nic or nic.bridge not in self._bridges
+        }
         if not changed and not gone and ruleset == old.ruleset and self._state is not None:
             return
         kept = {d: nic for d, nic in old.nics.items() if d not in gone}
@@ -116,6 +121,7 @@ class NftablesFirewall:
 
     def _put_in_force(self, new: _Wanted, touched: Iterable[str]) -> None:
         try:
+            known = len(self._bridges)
             fresh = new.nics.keys() if self._state is None else touched
             found = (new.nics.get(device) for device in fresh)
             for bridge in {nic.bridge for nic in found if nic} - self._bridges.keys():
@@ -124,7 +130,7 @@ class NftablesFirewall:
                 self._reload(new)
             else:
                 try:
-                    self._change(self._state, new, touched)
+                    self._change(self._state, new, touched, whole=len(self._bridges) > known)
                 except OSError:
                     # Somebody else may have changed our tables, or the service was not told all:
                     # what is there is read again, and made as it should be.
@@ -141,7 +147,13 @@ class NftablesFirewall:
         self._wanted = new
 
     def _learn(self, bridge: str) -> None:
-        privileged_link.stop_link_local_learning(bridge)
+        """NICs whose bridge is not there yet stay closed until they are told of again."""
+        try:
+            privileged_link.stop_link_local_learning(bridge)
+        except OSError as exc:
+            if exc.errno != errno.ENODEV:
+                raise
+            return
         index, mac = privileged_link.identify(bridge)
         self._bridges[bridge] = nftables_plan.BridgeFacts(
             name=bridge, number=(index - 1) % 0xFFFF + 1, mac=mac
@@ -158,11 +170,14 @@ class NftablesFirewall:
             privileged_nft.change(lines)
         self._state = state
 
-    def _change(self, state: nftables_plan.State, new: _Wanted, touched: Iterable[str]) -> None:
+    def _change(
+        self, state: nftables_plan.State, new: _Wanted, touched: Iterable[str], *, whole: bool
+    ) -> None:
+        """``whole``: what NICs that are not touched need may have changed too."""
         old = self._wanted
         before = {d: old.nics[d] for d in touched if d in old.nics}
         after = {d: new.nics[d] for d in touched if d in new.nics}
-        if new.ruleset == old.ruleset and self._are_alike(before, after, old, new):
+        if not whole and new.ruleset == old.ruleset and self._are_alike(before, after, old, new):
             # Only elements of these NICs, whatever else there is.
             mine = self._own_elements(before.values())
             wanted = self._own_elements(after.values())
@@ -190,6 +205,8 @@ class NftablesFirewall:
     ) -> bool:
         """Whether what these NICs share with others was there before and stays."""
         touched = before.keys() | after.keys()
+        if any(nic.bridge not in self._bridges for nic in (*before.values(), *after.values())):
+            return False
         return all(
             any(_kin(nic) == kin for d, nic in old.nics.items() if d not in touched)
             for kin in {_kin(nic) for nic in (*before.values(), *after.values())}
@@ -214,7 +231,7 @@ class NftablesFirewall:
         suspects = {
             d: nic for d, nic in suspects.items() if nic.groups is not None or new.ruleset.provider
         }
-        nics = {**closed, **suspects}
+        nics = {d: n for d, n in {**closed, **suspects}.items() if n.bridge in self._bridges}
         if not nics:
             return
         zones = {d: self._bridges[nic.bridge].number for d, nic in nics.items()}

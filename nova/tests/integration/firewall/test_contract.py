@@ -121,6 +121,15 @@ def test_a_nic_that_nobody_prepared_is_closed(scene: Scene) -> None:
     assert nic.first_hop.mac not in scene.world.learned(nic.bridge)
 
 
+def test_a_nic_may_be_told_of_before_its_bridge_is_there(scene: Scene) -> None:
+    nic, peer = open_nic(0), open_nic(10, 0)
+    scene.driver.apply(NAME, [nic], rules.Ruleset())
+    scene.plug(nic, peer)
+    scene.driver.prepare(NAME, [nic], rules.Ruleset())
+    scene.driver.prepare(OTHER, [peer], rules.Ruleset())
+    assert scene.passes(peer, nic, packets.udp(peer, nic, 1))
+
+
 def test_a_client_of_dhcp(scene: Scene) -> None:
     nic = packets.nic(0)
     scene.plug(nic)
