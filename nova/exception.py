@@ -18,6 +18,9 @@
     │   ├── NetworkNotFound
     │   ├── VifNotFound
     │   ├── HostNotFound
+    │   ├── FloatingIpNotFound
+    │   ├── FloatingIpPoolNotFound
+    │   ├── NoMoreFloatingIps
     │   ├── SecurityGroupNotFound
     │   ├── SecurityGroupRuleNotFound
     │   └── ConsoleNotAvailable
@@ -32,6 +35,7 @@
     │   ├── FixedIpInUse
     │   ├── MacInUse
     │   ├── FlavorExists
+    │   ├── FloatingIpExists
     │   ├── SecurityGroupExists
     │   ├── SecurityGroupRuleExists
     │   └── SecurityGroupInUse
@@ -138,6 +142,18 @@ class VifNotFound(NotFound):
     msg_fmt = 'Virtual interface %(vif_id)s could not be found.'
 
 
+class FloatingIpNotFound(NotFound):
+    msg_fmt = 'Floating IP %(floating_ip)s could not be found.'
+
+
+class FloatingIpPoolNotFound(NotFound):
+    msg_fmt = 'Floating IP pool %(pool)s could not be found.'
+
+
+class NoMoreFloatingIps(NotFound):
+    msg_fmt = 'No floating IP is left in pool %(pool)s.'
+
+
 class HostNotFound(NotFound):
     msg_fmt = 'Host %(host)s could not be found.'
 
@@ -196,6 +212,10 @@ class FixedIpInUse(Conflict):
 
 class MacInUse(Conflict):
     msg_fmt = 'MAC address %(mac)s is already in use.'
+
+
+class FloatingIpExists(Conflict):
+    msg_fmt = 'An address for pool %(pool)s is a floating IP already.'
 
 
 class FlavorExists(Conflict):

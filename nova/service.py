@@ -30,9 +30,9 @@ from nova.db import api as db
 from nova.db import session
 from nova.image import glance
 from nova.network import api as network_api
+from nova.network import floating_ips, security_groups
 from nova.network import manager as network_manager
 from nova.network import rpcapi as network_rpcapi
-from nova.network import security_groups
 from nova.scheduler import manager as scheduler_manager
 from nova.scheduler import placing
 from nova.scheduler import rpcapi as scheduler_rpcapi
@@ -76,10 +76,15 @@ def configure(arguments: Sequence[str], program: str, extra: Sequence[cfg.Opt] =
 
 
 def build_network_api(conf: Any) -> network_api.API:
+    floating = floating_ips.API(
+        limit=conf.quota.floating_ips,
+        refresh=network_rpcapi.NetworkAPI().setup_networks_on_host,
+    )
     return network_api.API(
         max_nics_per_server=conf.api.max_nics_per_server,
         default_kind=network_manager.KINDS[conf.network.network_manager],
         vlan_start=conf.network.vlan_start,
+        floating=floating,
     )
 
 

@@ -14,6 +14,7 @@ from nova.api.call import Handler
 from nova.api.handlers import (
     extensions,
     flavors,
+    floating_ips,
     hosts,
     interfaces,
     networks,
@@ -24,6 +25,7 @@ from nova.api.handlers import (
 from nova.api.policies import availability_zones as zone_rules
 from nova.api.policies import extensions as extension_rules
 from nova.api.policies import flavors as flavor_rules
+from nova.api.policies import floating_ips as floating_rules
 from nova.api.policies import hypervisors as hypervisor_rules
 from nova.api.policies import interfaces as interface_rules
 from nova.api.policies import networks as network_rules
@@ -31,6 +33,7 @@ from nova.api.policies import security_groups as group_rules
 from nova.api.policies import servers as server_rules
 from nova.api.policies import services as service_rules
 from nova.api.schemas import flavors as flavor_schemas
+from nova.api.schemas import floating_ips as floating_schemas
 from nova.api.schemas import hosts as host_schemas
 from nova.api.schemas import interfaces as interface_schemas
 from nova.api.schemas import security_groups as group_schemas
@@ -60,6 +63,18 @@ SERVER_ACTIONS: Mapping[str, Operation] = {
         handler=server_actions.get_console_output,
         rule=server_rules.CONSOLE_OUTPUT,
         body=server_schemas.console_output,
+    ),
+    'addFloatingIp': Operation(
+        handler=floating_ips.add_to_server,
+        rule=floating_rules.ADD,
+        body=floating_schemas.add,
+        status=202,
+    ),
+    'removeFloatingIp': Operation(
+        handler=floating_ips.remove_from_server,
+        rule=floating_rules.REMOVE,
+        body=floating_schemas.remove,
+        status=202,
     ),
     'addSecurityGroup': Operation(
         handler=security_groups.add_to_server,
@@ -205,6 +220,19 @@ ROUTES: Mapping[str, Mapping[str, Operation | Mapping[str, Operation]]] = {
         'DELETE': Operation(
             handler=security_groups.delete_rule, rule=group_rules.RULE_DELETE, status=202
         ),
+    },
+    '/os-floating-ips': {
+        'GET': Operation(handler=floating_ips.index, rule=floating_rules.LIST),
+        'POST': Operation(
+            handler=floating_ips.create, rule=floating_rules.CREATE, body=floating_schemas.create
+        ),
+    },
+    '/os-floating-ips/{floating_ip_id}': {
+        'GET': Operation(handler=floating_ips.show, rule=floating_rules.SHOW),
+        'DELETE': Operation(handler=floating_ips.delete, rule=floating_rules.DELETE, status=202),
+    },
+    '/os-floating-ip-pools': {
+        'GET': Operation(handler=floating_ips.index_pools, rule=floating_rules.POOLS),
     },
     '/os-services': {
         'GET': Operation(

@@ -15,7 +15,7 @@ from nova import exception, liveness, service
 from nova.db import api as db
 from nova.db import migration, records, session
 from nova.network import api as network_api
-from nova.network import picture
+from nova.network import floating_ips, picture
 
 #: What a new database holds; sizes are those that users of OpenStack know by these names.
 _FLAVORS = (
@@ -158,6 +158,23 @@ def _networks(conf: Any) -> network_api.API:
     return service.build_network_api(conf)
 
 
+# --- floating
+
+
+def floating_create(_conf: Any, arguments: argparse.Namespace) -> None:
+    db.floating_ips_create(*floating_ips.plan_pool(arguments.pool, arguments.range))
+
+
+def floating_list(_conf: Any, arguments: argparse.Namespace) -> None:
+    columns = ('address', 'pool', 'project_id', 'fixed_ip', 'instance_uuid')
+    rows = [{column: getattr(one, column) for column in columns} for one in db.floating_ip_list()]
+    _print_rows(arguments, columns, rows)
+
+
+def floating_delete(_conf: Any, arguments: argparse.Namespace) -> None:
+    db.floating_ip_delete(arguments.address)
+
+
 # --- service
 
 
@@ -222,6 +239,7 @@ def _parser() -> argparse.ArgumentParser:
     nouns = parser.add_subparsers(required=True, metavar='NOUN')
     _add_db(nouns.add_parser('db', help='the database'))
     _add_network(nouns.add_parser('network', help='networks'))
+    _add_floating(nouns.add_parser('floating', help='floating IPs'))
     _add_service(nouns.add_parser('service', help='services'))
     return parser
 
@@ -314,6 +332,16 @@ def _add_network(noun: argparse.ArgumentParser) -> None:
     host.add_argument('--disassociate-host', action='store_true')
     delete = _verb(verbs, 'delete', network_delete, 'delete a network that nothing is on')
     delete.add_argument('network', metavar='UUID')
+
+
+def _add_floating(noun: argparse.ArgumentParser) -> None:
+    verbs = noun.add_subparsers(required=True, metavar='VERB')
+    create = _verb(verbs, 'create', floating_create, 'add addresses to a pool')
+    create.add_argument('--pool', default='nova', help='default: nova')
+    create.add_argument('--range', required=True, metavar='CIDR', help='192.0.2.8/29')
+    _verb(verbs, 'list', floating_list, 'list all floating IPs')
+    delete = _verb(verbs, 'delete', floating_delete, 'remove one that no project holds')
+    delete.add_argument('address', metavar='ADDRESS')
 
 
 def _add_service(noun: argparse.ArgumentParser) -> None:

@@ -95,6 +95,13 @@ Pairs of networks, by uuid or label, that this host forwards between: ``red:blue
 forwards between no others: networks are apart even if one host is the gateway of both.
 """,
     ),
+    cfg.StrOpt(
+        'floating_interface',
+        help="""
+The interface of this host that gets the floating IPs of its guests. Not set: it gets none, and
+somebody routes them to this host.
+""",
+    ),
 ]
 
 GROUP = 'network'

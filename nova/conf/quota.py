@@ -41,6 +41,14 @@ The most fixed IP addresses that the servers of a project may have together; -1 
 boots and attaches of one project wait for each other where this or ``interfaces`` is set.
 """,
     ),
+    cfg.IntOpt(
+        'floating_ips',
+        default=10,
+        min=-1,
+        help="""
+The most floating IPs that a project may hold; -1 for any number.
+""",
+    ),
 ]
 
 GROUP = 'quota'

@@ -9,6 +9,17 @@ from nova.db.flavors import (
     flavor_get,
     flavor_list,
 )
+from nova.db.floating_ips import (
+    floating_ip_allocate,
+    floating_ip_associate,
+    floating_ip_delete,
+    floating_ip_disassociate,
+    floating_ip_get,
+    floating_ip_list,
+    floating_ip_pools,
+    floating_ip_release,
+    floating_ips_create,
+)
 from nova.db.hosts import (
     compute_node_get,
     compute_node_list,
@@ -80,6 +91,15 @@ __all__ = [
     'flavor_delete',
     'flavor_get',
     'flavor_list',
+    'floating_ip_allocate',
+    'floating_ip_associate',
+    'floating_ip_delete',
+    'floating_ip_disassociate',
+    'floating_ip_get',
+    'floating_ip_list',
+    'floating_ip_pools',
+    'floating_ip_release',
+    'floating_ips_create',
     'instance_claim',
     'instance_create',
     'instance_destroy',

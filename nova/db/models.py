@@ -259,3 +259,20 @@ class SecurityGroupMember(Base):
 
     vif_id: Mapped[int] = mapped_column(sa.ForeignKey('virtual_interfaces.id', ondelete='CASCADE'))
     group_id: Mapped[int] = mapped_column(sa.ForeignKey('security_groups.id'), index=True)
+
+
+class FloatingIp(Base):
+    """An address of the outside. It leads to a fixed IP while the NIC ``vif_id`` has it."""
+
+    __tablename__ = 'floating_ips'
+    __table_args__ = (sa.UniqueConstraint('fixed_ip_id', 'vif_id'),)
+
+    address: Mapped[str] = mapped_column(Address, unique=True)
+    pool: Mapped[str] = mapped_column(Name, index=True)
+    project_id: Mapped[str | None] = mapped_column(Name, index=True)
+    fixed_ip_id: Mapped[int | None] = mapped_column(
+        sa.ForeignKey('fixed_ips.id', ondelete='SET NULL')
+    )
+    vif_id: Mapped[int | None] = mapped_column(
+        sa.ForeignKey('virtual_interfaces.id', ondelete='SET NULL'), index=True
+    )

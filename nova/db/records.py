@@ -345,3 +345,18 @@ class SecurityGroups:
         ]
         # what is added to a part cannot be taken for a further one: none holds a blank
         return hashlib.sha256(' '.join([*parts, str(len(own))]).encode()).hexdigest()[:16]
+
+
+@primitive.versioned('1.0')
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FloatingIp:
+    """An address of the outside that ``project_id`` holds (None: nobody). ``fixed_ip``, of that
+    instance and network, is where it leads; None: nowhere."""
+
+    id: int
+    address: str
+    pool: str
+    project_id: str | None
+    fixed_ip: str | None
+    instance_uuid: str | None
+    network_uuid: str | None

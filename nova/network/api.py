@@ -12,7 +12,7 @@ from nova import context as nova_context
 from nova import exception
 from nova.db import api as db
 from nova.db import records
-from nova.network import addressing, info, model, names, picture, security_groups
+from nova.network import addressing, floating_ips, info, model, names, picture, security_groups
 from nova.network.addressing import NetworkSpec
 
 __all__ = ['API', 'NetworkSpec']
@@ -24,6 +24,7 @@ class API:
     :param max_nics_per_server: the most NICs that one instance may have.
     :param default_kind: that of new networks whose kind is not given.
     :param vlan_start: the first VLAN that is taken without being asked for.
+    :param floating: the floating IPs, for the HTTP API.
     """
 
     def __init__(
@@ -32,10 +33,19 @@ class API:
         *,
         default_kind: model.NetworkKind = model.NetworkKind.FLAT_DHCP,
         vlan_start: int = 100,
+        floating: floating_ips.API | None = None,
     ) -> None:
         self._max_nics = max_nics_per_server
         self._default_kind = default_kind
         self._vlan_start = vlan_start
+        self._floating = floating
+
+    @property
+    def floating_ips(self) -> floating_ips.API:
+        """Floating IPs."""
+        if self._floating is None:
+            raise RuntimeError('this part of the service has no floating IPs')
+        return self._floating
 
     # --- networks
 

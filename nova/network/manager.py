@@ -333,7 +333,7 @@ class NetworkService:
     ) -> dict[str, exception.NetworkSetupFailed]:
         """The networks are kept apart before the first of them has a gateway."""
         try:
-            wanted = reach.plan_reach(self._served(), self._reach_options)
+            wanted = reach.plan_reach(self._served(), self._reach_options, db.floating_ip_list())
             self._apply_reach(wanted, within is None)
         except exception.NovaException as exc:
             failed = exception.NetworkSetupFailed(network='forwarding', reason=exc.message)
@@ -431,11 +431,12 @@ def from_conf(conf: Any) -> NetworkService:
     return NetworkService(
         options=options,
         apply=linux_host.HostNetworks(conf.run_path).apply,
-        apply_reach=nat.Forwarding().apply,
+        apply_reach=nat.Forwarding(conf.run_path).apply,
         reach_options=reach.Options(
             default_egress=group.egress_interface,
             egress=dict(group.network_egress),
             forward_between=tuple(reach.parse_pair(pair) for pair in group.forward_between),
+            floating_interface=group.floating_interface,
         ),
         apply_metadata=metadata.MetadataServers(
             answers.Answers(group.dhcp_domain).find, conf.run_path

@@ -2,8 +2,9 @@
 
 A host that is the gateway of two networks is a router between them for anybody who asks it to be.
 So what comes in from one of our bridges and would leave by another is dropped, unless the operator
-allowed it. Towards the world a guest keeps its own address, unless its network has an egress
-interface: what leaves there has the address of that interface.
+allowed it or it came to a floating IP. Towards the world a guest keeps its own address, unless it
+has a floating IP, or its network an egress interface: what leaves there has the address of that
+interface.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ class Options:
 
     ``egress`` maps a network to an interface of the host, ``default_egress`` is for the others
     (None: their addresses are not translated). ``forward_between`` are pairs of networks that may
-    reach each other.
+    reach each other. ``floating_interface`` has the floating IPs.
     """
 
     default_egress: str | None = None
     egress: Mapping[str, str] = dataclasses.field(default_factory=dict)
     forward_between: tuple[tuple[str, str], ...] = ()
+    floating_interface: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +45,35 @@ class Egress:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Floating:
+    """``address`` is the outside's name for ``fixed_ip``."""
+
+    address: str
+    fixed_ip: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """``allowed`` are pairs (in, out) of bridges between which is forwarded."""
+    """``allowed`` are pairs (in, out) of bridges between which is forwarded. ``floating`` are the
+    floating IPs that lead here; this host has them on ``floating_interface`` (None: somebody
+    routes them to it). ``ranges`` are those of the networks."""
 
     bridges: tuple[str, ...] = ()
     allowed: tuple[tuple[str, str], ...] = ()
     egresses: tuple[Egress, ...] = ()
+    floating: tuple[Floating, ...] = ()
+    floating_interface: str | None = None
+    ranges: tuple[str, ...] = ()
 
 
-def plan_reach(networks: Sequence[records.Network], options: Options) -> Reach:
+def plan_reach(
+    networks: Sequence[records.Network],
+    options: Options,
+    floating_ips: Iterable[records.FloatingIp] = (),
+) -> Reach:
     """For the networks of one host, whether or not they have NICs at the moment.
 
+    :param floating_ips: those of other networks and those that lead nowhere do not count.
     :raises InvalidName: an interface of the options has a name that none can have.
     """
     bridges = dict.fromkeys(network.bridge for network in networks)
@@ -62,7 +82,18 @@ def plan_reach(networks: Sequence[records.Network], options: Options) -> Reach:
     for one, other in options.forward_between:
         if one in by_name and other in by_name:
             pairs += [(by_name[one], by_name[other]), (by_name[other], by_name[one])]
+    interface = options.floating_interface
+    if interface is not None:
+        interface = names.parse_device(interface, 'floating_interface')
+    here = {network.uuid for network in networks}
     return Reach(
+        floating=tuple(
+            Floating(address=f.address, fixed_ip=f.fixed_ip)
+            for f in sorted(floating_ips, key=lambda f: f.id)
+            if f.fixed_ip is not None and f.network_uuid in here
+        ),
+        floating_interface=interface,
+        ranges=tuple(sorted(str(netaddr.IPNetwork(n.cidr).cidr) for n in networks if n.cidr)),
         bridges=tuple(sorted(bridges)),
         allowed=tuple(sorted(set(pairs))),
         egresses=tuple(_egresses(networks, options)),
@@ -96,12 +127,45 @@ def render_table(reach: Reach) -> tuple[str, ...]:
         _set('allowed', 'ifname . ifname', [f'"{a}" . "{b}"' for a, b in reach.allowed]),
         _chain('forward', 'filter', 'forward', -10),
         _rule('forward', 'iifname . oifname @allowed accept'),
+        _rule('forward', 'ct status dnat accept'),
         _rule('forward', 'iifname @bridges oifname @bridges drop'),
+        *_translate_in(reach.floating),
         _chain('postrouting', 'nat', 'postrouting', 100),
+        *_translate_out(reach),
         *(
             _rule('postrouting', f'ip saddr {egress.cidr} oifname "{egress.interface}" masquerade')
             for egress in reach.egresses
         ),
+    )
+
+
+def _translate_in(floating: Sequence[Floating]) -> tuple[str, ...]:
+    """Who comes to a floating IP, from outside, from a guest or from this host, comes to the
+    fixed IP."""
+    if not floating:
+        return ()
+    pairs = ', '.join(f'{f.address} : {f.fixed_ip}' for f in floating)
+    rule = f'dnat ip to ip daddr map {{ {pairs} }}'
+    return (
+        _chain('prerouting', 'nat', 'prerouting', -100),
+        _rule('prerouting', rule),
+        _chain('output', 'nat', 'output', -100),
+        _rule('output', rule),
+    )
+
+
+def _translate_out(reach: Reach) -> tuple[str, ...]:
+    """Who has a floating IP leaves the networks under it. A guest that comes to a neighbour's
+    floating IP seems to come from this host, so that the answer comes back this way."""
+    if not reach.floating:
+        return ()
+    pairs = ', '.join(f'{f.fixed_ip} : {f.address}' for f in reach.floating)
+    return (
+        *(
+            _rule('postrouting', f'ct status dnat ip saddr {cidr} ip daddr {cidr} masquerade')
+            for cidr in reach.ranges
+        ),
+        _rule('postrouting', f'oifname != @bridges snat ip to ip saddr map {{ {pairs} }}'),
     )
 
 

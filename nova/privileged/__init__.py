@@ -22,8 +22,8 @@ from oslo_privsep import capabilities, daemon, priv_context
 
 import nova.conf
 
-#: Links, addresses, settings of the network; the port of the metadata service; signals to DHCP
-#: servers, which run as another user.
+#: Links, addresses, settings of the network; the port of the metadata service; the announcement of
+#: addresses (raw sockets); signals to DHCP servers, which run as another user.
 network = priv_context.PrivContext(
     'nova.privileged',
     cfg_section='privileged_network',
@@ -31,6 +31,7 @@ network = priv_context.PrivContext(
     capabilities=[
         capabilities.CAP_NET_ADMIN,
         capabilities.CAP_NET_BIND_SERVICE,
+        capabilities.CAP_NET_RAW,
         capabilities.CAP_KILL,
     ],
 )

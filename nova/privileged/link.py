@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 import contextlib
 import errno
+import ipaddress
 import os
 import secrets
 import socket
@@ -25,6 +26,7 @@ from nova import privileged
 from nova.privileged import sysctl
 
 _UP = 1  # IFF_UP
+_ETH_IPV4, _ETH_ARP = 0x0800, 0x0806  # ETH_P_IP, ETH_P_ARP
 _RTM_NEWLINK, _REQUEST_ACK = 16, 1 | 4
 _IFLA_LINKINFO, _IFLA_INFO_KIND, _IFLA_INFO_DATA, _IFLA_BR_MULTI_BOOLOPT = 18, 1, 2, 46
 _NODAD = 0x02  # IFA_F_NODAD
@@ -206,6 +208,25 @@ def ensure_blackhole_v6(name: str, on: bool) -> None:
     }
     with _netlink() as ipr, _no_error(errno.EEXIST, errno.ENOENT):
         ipr.rule('add' if on else 'del', **rule)
+
+
+@privileged.network.entrypoint
+def announce(name: str, address: str) -> None:
+    """Tell whoever is on the device's segment that ``address`` (IPv4) is here now (RFC 5227,
+    section 3).
+
+    :raises OSError: EINVAL, it is no address; ENODEV, there is no such device.
+    """
+    try:
+        packed = ipaddress.IPv4Address(address).packed
+    except ValueError as exc:
+        raise OSError(errno.EINVAL, f'{address!r} is not an address') from exc
+    with _netlink() as ipr:
+        mac = bytes.fromhex(_get(ipr, name).get('address').replace(':', ''))
+    arp = struct.pack('!HHBBH', 1, _ETH_IPV4, 6, 4, 1) + mac + packed + bytes(6) + packed
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
+        sender.bind((name, _ETH_ARP))
+        sender.send(b'\xff' * 6 + mac + struct.pack('!H', _ETH_ARP) + arp)
 
 
 def close() -> None:

@@ -1,16 +1,28 @@
-"""Forwarding between networks and address translation on this host, in a table of our own."""
+"""Forwarding between networks, address translation and floating IPs on this host.
+
+The rules are in a table of our own. The floating IPs that were put on an interface are noted
+before, in a folder that does not outlive a boot, so that no other address is ever removed.
+"""
 
 from __future__ import annotations
 
+import json
+import pathlib
+
 from nova import exception, privileged
 from nova.network import reach
-from nova.privileged import nft
+from nova.privileged import conntrack, nft
+from nova.privileged import link as privileged_link
 
 
 class Forwarding:
-    """The host's table. It is written when the service starts and when something has changed."""
+    """What this host forwards and translates.
 
-    def __init__(self) -> None:
+    :param run_path: the folder for what does not outlive a boot.
+    """
+
+    def __init__(self, run_path: str) -> None:
+        self._note = pathlib.Path(run_path) / 'floating.json'
         self._written: tuple[str, ...] | None = None
 
     def apply(self, wanted: reach.Reach, afresh: bool = False) -> None:
@@ -18,13 +30,47 @@ class Forwarding:
 
         :param afresh: write it even if nothing has changed since it was last written; somebody
             else may have changed the table.
-        :raises NetworkSetupFailed: the kernel or libnftables refused; what was, is.
+        :raises NetworkSetupFailed: the kernel or libnftables refused.
         """
         commands = reach.render_table(wanted)
         if commands == self._written and not afresh:
             return
         try:
-            nft.change(list(commands))
+            self._apply(wanted, commands)
         except privileged.ERRORS as exc:
             raise exception.NetworkSetupFailed(network='forwarding', reason=str(exc)) from exc
         self._written = commands
+
+    def _apply(self, wanted: reach.Reach, commands: tuple[str, ...]) -> None:
+        """The rules come before an address that is new, and go before one that goes."""
+        before = self._read()
+        after = {f.address: [f.fixed_ip, wanted.floating_interface] for f in wanted.floating}
+        self._write(before | after)
+        nft.change(list(commands))
+        for address, (fixed_ip, interface) in before.items():
+            if after.get(address) != [fixed_ip, interface]:
+                self._forget(address, interface)
+        for address, (_fixed_ip, interface) in after.items():
+            if interface is not None and privileged_link.ensure_address(interface, address, 32):
+                privileged_link.announce(interface, address)
+        self._write(after)
+
+    def _forget(self, address: str, interface: str | None) -> None:
+        if interface is not None:
+            privileged_link.remove_address(interface, address, 32)
+        conntrack.forget_translated(address)
+
+    def _read(self) -> dict[str, list[str | None]]:
+        """The fixed IP and the interface of each floating IP that we put somewhere."""
+        try:
+            found: dict[str, list[str | None]] = json.loads(self._note.read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return found
+
+    def _write(self, noted: dict[str, list[str | None]]) -> None:
+        if noted == self._read():
+            return
+        part = self._note.with_suffix('.part')
+        part.write_text(json.dumps(noted))
+        part.replace(self._note)

@@ -68,6 +68,7 @@ CLASSES = [
     records.ComputeNode,
     records.Fault,
     records.Flavor,
+    records.FloatingIp,
     records.Instance,
     records.Network,
     records.RequestedNetwork,

@@ -45,8 +45,10 @@ def reaches(guest: Guest, address: str) -> bool:
 
 
 def apply(host: Host, **options: object) -> nat.Forwarding:
-    forwarding = nat.Forwarding()
-    forwarding.apply(reach.plan_reach([A, B], reach.Options(**options)))  # type: ignore[arg-type]
+    forwarding = nat.Forwarding(str(host.run_path))
+    floating = options.pop('floating', ())
+    wanted = reach.plan_reach([A, B], reach.Options(**options), floating)  # type: ignore[arg-type]
+    forwarding.apply(wanted)
     assert host.networks.apply(samples.state(host.options, *NICS, networks=(A, B))) == {}
     return forwarding
 
@@ -131,3 +133,85 @@ def test_a_new_start_repairs_the_table(host: Host) -> None:
     apply(host)
 
     assert run('nft', 'list', 'ruleset') == before
+
+
+# --- floating IPs
+
+
+@pytest.fixture
+def world(host: Host) -> Iterator[Guest]:
+    """Somebody outside, 192.0.2.9, beyond the host's interface ``uplink``."""
+    made = Guest.__new__(Guest)
+    made.name = f'nt-{secrets.token_hex(4)}'
+    run('ip', 'netns', 'add', made.name)
+    peer = ('peer', 'name', 'eth0', 'netns', made.name)
+    run('ip', 'link', 'add', 'uplink', 'type', 'veth', *peer)
+    run('ip', 'address', 'add', '192.0.2.1/24', 'dev', 'uplink')
+    run('ip', 'link', 'set', 'uplink', 'up')
+    made.run('ip', 'address', 'add', '192.0.2.9/24', 'dev', 'eth0')
+    made.run('ip', 'link', 'set', 'eth0', 'up')
+    yield made
+    run('ip', 'netns', 'del', made.name)
+
+
+def floating(number: int, nic: records.Vif | None) -> records.FloatingIp:
+    return records.FloatingIp(
+        id=number,
+        address=f'192.0.2.{100 + number}',
+        pool='nova',
+        project_id='project',
+        fixed_ip=nic.addresses[0] if nic else None,
+        instance_uuid=nic.instance_uuid if nic else None,
+        network_uuid=nic.network_uuid if nic else None,
+    )
+
+
+def with_floating(*leads: records.FloatingIp) -> reach.Reach:
+    return reach.plan_reach([A, B], reach.Options(floating_interface='uplink'), leads)
+
+
+def test_a_floating_ip_leads_to_its_guest_and_the_guest_leaves_under_it(
+    host: Host, guest: MakeGuest, world: Guest
+) -> None:
+    forwarding = apply(host)
+    one = make(host, guest, NICS[0])
+    assert not reaches(world, '192.0.2.101')
+
+    forwarding.apply(with_floating(floating(1, NICS[0])))
+
+    assert reaches(world, '192.0.2.101')
+    assert reaches(one, '192.0.2.9')
+    assert reaches(make(host, guest, NICS[1]), '192.0.2.101')
+    assert reaches(make(host, guest, NICS[2]), '192.0.2.101')
+
+
+def test_nothing_of_a_floating_ip_is_left(host: Host, guest: MakeGuest, world: Guest) -> None:
+    forwarding = apply(host)
+    make(host, guest, NICS[0])
+    before = host.addresses('uplink')
+    forwarding.apply(with_floating(floating(1, NICS[0]), floating(2, NICS[1])))
+    assert host.addresses('uplink') == before | {'192.0.2.101/32', '192.0.2.102/32'}
+    assert reaches(world, '192.0.2.101')
+
+    # another service, after a restart
+    nat.Forwarding(str(host.run_path)).apply(with_floating(floating(2, NICS[1])))
+
+    assert host.addresses('uplink') == before | {'192.0.2.102/32'}
+    assert '192.0.2.101' not in run('nft', 'list', 'ruleset')
+    assert '192.0.2.101' not in run('conntrack', '-L')
+    assert not reaches(world, '192.0.2.101')
+
+
+def test_it_goes_over_to_another_guest(host: Host, guest: MakeGuest, world: Guest) -> None:
+    """The neighbour's cache is told, and no connection still leads to the old guest."""
+    forwarding = apply(host)
+    one, other = make(host, guest, NICS[0]), make(host, guest, NICS[1])
+    forwarding.apply(with_floating(floating(1, NICS[0])))
+    assert reaches(world, '192.0.2.101')
+
+    forwarding.apply(with_floating(floating(1, NICS[1])))
+    one.run('ip', 'link', 'set', 'eth0', 'down')
+
+    assert reaches(world, '192.0.2.101')
+    other.run('ip', 'link', 'set', 'eth0', 'down')
+    assert not reaches(world, '192.0.2.101')

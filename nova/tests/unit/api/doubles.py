@@ -285,8 +285,56 @@ class MemoryComputeApi:
         return self.nodes
 
 
+class MemoryFloatingIps:
+    """One floating IP, 192.0.2.1 with the id 1."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.one = records.FloatingIp(
+            id=1,
+            address='192.0.2.1',
+            pool='nova',
+            project_id=PROJECT,
+            fixed_ip='10.0.0.3',
+            instance_uuid=server_uuid(1),
+            network_uuid=network_uuid(1),
+        )
+
+    def list_pools(self, context: Context) -> Sequence[str]:
+        return ['nova']
+
+    def list_floating_ips(self, context: Context) -> Sequence[records.FloatingIp]:
+        return [self.one]
+
+    def get_floating_ip(self, context: Context, number: str, /) -> records.FloatingIp:
+        if number != '1':
+            raise exception.FloatingIpNotFound(floating_ip=number)
+        return self.one
+
+    def allocate(self, context: Context, pool: str | None, /) -> records.FloatingIp:
+        self.calls.append(('allocate', pool))
+        return self.one
+
+    def release(self, context: Context, number: str, /) -> None:
+        self.calls.append(('release', number))
+
+    def associate(
+        self,
+        context: Context,
+        network_info: model.NetworkInfo,
+        address: str,
+        fixed_address: str | None,
+        /,
+    ) -> None:
+        self.calls.append(('associate', address, fixed_address))
+
+    def disassociate(self, context: Context, instance_uuid: str, address: str, /) -> None:
+        self.calls.append(('disassociate', instance_uuid, address))
+
+
 @dataclasses.dataclass
 class MemoryNetworkApi:
+    floating_ips: MemoryFloatingIps = dataclasses.field(default_factory=MemoryFloatingIps)
     networks: list[records.Network] = dataclasses.field(default_factory=list)
     infos: dict[str, model.NetworkInfo] = dataclasses.field(default_factory=dict)
 

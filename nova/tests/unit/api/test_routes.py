@@ -53,6 +53,13 @@ LEAST = {
     'os_compute_api:os-security-groups:list': READER,
     'os_compute_api:os-security-groups:add': MEMBER,
     'os_compute_api:os-security-groups:remove': MEMBER,
+    'os_compute_api:os-floating-ips:list': READER,
+    'os_compute_api:os-floating-ips:show': READER,
+    'os_compute_api:os-floating-ips:create': MEMBER,
+    'os_compute_api:os-floating-ips:delete': MEMBER,
+    'os_compute_api:os-floating-ips:add': MEMBER,
+    'os_compute_api:os-floating-ips:remove': MEMBER,
+    'os_compute_api:os-floating-ip-pools': READER,
     'os_compute_api:os-services:list': ADMIN,
     'os_compute_api:os-hypervisors:list': ADMIN,
     'os_compute_api:os-hypervisors:list-detail': ADMIN,
@@ -76,6 +83,7 @@ _FIELDS = {
     'alias': 'servers',
     'security_group_id': doubles.group_uuid(1),
     'rule_id': doubles.rule_uuid(1),
+    'floating_ip_id': '1',
 }
 
 _BODIES = {
@@ -86,6 +94,8 @@ _BODIES = {
     'os_compute_api:os-flavor-manage:create': {
         'flavor': {'name': 'f', 'ram': 1, 'vcpus': 1, 'disk': 1}
     },
+    'os_compute_api:os-console-output': {'os-getConsoleOutput': {}},
+    'os_compute_api:os-floating-ips:create': {'pool': 'nova'},
     'os_compute_api:os-security-groups:create': {'security_group': {'name': 'web'}},
     'os_compute_api:os-security-groups:update': {'security_group': {'name': 'web'}},
     'os_compute_api:os-security-groups:rule:create': {
@@ -113,6 +123,8 @@ _ACTIONS: dict[str, object] = {
     'os-getConsoleOutput': {},
     'addFixedIp': {'networkId': 'net1'},
     'removeFixedIp': {'address': '10.1.0.7'},
+    'addFloatingIp': {'address': '192.0.2.1'},
+    'removeFloatingIp': {'address': '192.0.2.1'},
     'os-start': None,
     'os-stop': None,
     'reboot': {'type': 'SOFT'},

@@ -1,0 +1,72 @@
+"""Floating IPs over HTTP; whose they are is judged in the functional tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nova.tests.unit.api import doubles
+
+ACTION = f'/servers/{doubles.server_uuid(1)}/action'
+
+
+@pytest.fixture
+def client() -> doubles.Client:
+    return doubles.build_client()
+
+
+@pytest.mark.parametrize(
+    ('method', 'path', 'body', 'status', 'call'),
+    [
+        ('POST', '/os-floating-ips', {'pool': 'nova'}, 200, ('allocate', 'nova')),
+        ('POST', '/os-floating-ips', {'pool': None}, 200, ('allocate', None)),
+        ('DELETE', '/os-floating-ips/1', None, 202, ('release', '1')),
+        (
+            'POST',
+            ACTION,
+            {'addFloatingIp': {'address': '192.0.2.1'}},
+            202,
+            ('associate', '192.0.2.1', None),
+        ),
+        (
+            'POST',
+            ACTION,
+            {'addFloatingIp': {'address': '192.0.2.1', 'fixed_address': '10.0.0.9'}},
+            202,
+            ('associate', '192.0.2.1', '10.0.0.9'),
+        ),
+        (
+            'POST',
+            ACTION,
+            {'removeFloatingIp': {'address': '192.0.2.1'}},
+            202,
+            ('disassociate', doubles.server_uuid(1), '192.0.2.1'),
+        ),
+    ],
+)
+def test_what_is_asked_is_done(
+    client: doubles.Client, method: str, path: str, body: Any, status: int, call: tuple[Any, ...]
+) -> None:
+    answer = client.send(method, path, body=body)
+
+    assert answer.status_code == status, answer.text
+    assert client.network.floating_ips.calls == [call]
+
+
+@pytest.mark.parametrize(
+    'body',
+    [
+        {'addFloatingIp': {}},
+        {'addFloatingIp': {'address': 'x'}},
+        {'addFloatingIp': {'address': '192.0.2.1', 'port': 1}},
+        {'removeFloatingIp': {'address': '192.0.2.1', 'fixed_address': '10.0.0.9'}},
+    ],
+)
+def test_what_makes_no_sense(client: doubles.Client, body: Any) -> None:
+    assert client.send('POST', ACTION, body=body).status_code == 400
+    assert client.network.floating_ips.calls == []
+
+
+def test_one_that_is_not_there(client: doubles.Client) -> None:
+    assert client.send('GET', '/os-floating-ips/2').status_code == 404
