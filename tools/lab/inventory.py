@@ -45,6 +45,8 @@ DIRECTORIES = (
 )
 VOLATILE_FILES = re.compile(r'/var/log/libvirt/|-(wal|shm|journal)$')
 VOLATILE_COLUMNS = frozenset({'updated_at', 'last_seen_at', 'members_revision', 'released_at'})
+#: What a host has is measured again and again; a virtual machine's memory may change meanwhile.
+MEASURED_COLUMNS = {'compute_nodes': frozenset({'memory_mb', 'disk_gb'})}
 VNET = re.compile(r'\bvnet\d+\b')
 SYSCTLS = (
     'net.ipv4.ip_forward',
@@ -271,8 +273,9 @@ def list_rows(sandbox: Sandbox, database_url: str) -> Iterable[str]:
     python = checkout.venv_command('python')
     tables = json.loads(sandbox.output(python, dump_database.__file__, database_url))
     for table, rows in tables.items():
+        volatile = VOLATILE_COLUMNS | MEASURED_COLUMNS.get(table, frozenset())
         for row in rows:
-            kept = {key: value for key, value in row.items() if key not in VOLATILE_COLUMNS}
+            kept = {key: value for key, value in row.items() if key not in volatile}
             yield f'{table} {compact(kept)}'
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from oslo_log import log
+
+from nova import exception
 from nova.network import model
 from nova.network.firewall import driver as firewall_driver
 from nova.network.firewall import rules
+
+LOG = log.getLogger(__name__)
 
 
 class TapFirewall:
@@ -54,19 +59,30 @@ class TapFirewall:
     ) -> frozenset[str]:
         """Have all NICs of the host, by instance name, follow ``ruleset``.
 
-        :returns: the ids of those that do.
-        :raises FirewallSetupFailed: what was in force before still is.
+        A guest whose rules cannot be loaded keeps what it had, and no other suffers from it.
+
+        :returns: the ids of the NICs that do.
+        :raises FirewallSetupFailed: the groups themselves could not be loaded; what was in force
+            before still is.
         """
         policies = {name: [_policy(vif) for vif in info] for name, info in guests.items()}
         self._ruleset = ruleset
         if self._begun:
             self._driver.refresh(ruleset)
-            for name, nics in policies.items():
-                self._driver.apply(name, nics, ruleset)
+            following = [name for name, nics in policies.items() if self._follows(name, nics)]
         else:
             self._driver.init_host(policies, ruleset)
             self._begun = True
-        return frozenset(vif.id for info in guests.values() for vif in info)
+            following = list(policies)
+        return frozenset(vif.id for name in following for vif in guests[name])
+
+    def _follows(self, instance_name: str, nics: Sequence[rules.NicPolicy]) -> bool:
+        try:
+            self._driver.apply(instance_name, nics, self._ruleset)
+        except exception.FirewallSetupFailed:
+            LOG.exception('the NICs of %s do not follow their groups', instance_name)
+            return False
+        return True
 
 
 def _policy(vif: model.VIF) -> rules.NicPolicy:

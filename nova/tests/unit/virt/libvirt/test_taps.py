@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from nova import exception
 from nova.network import model
 from nova.network.firewall import rules
 from nova.virt.libvirt import taps
@@ -17,6 +18,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
+        self.refused: set[str] = set()
 
     def init_host(
         self, guests: Mapping[str, Iterable[rules.NicPolicy]], ruleset: rules.Ruleset
@@ -33,6 +35,8 @@ class Recorder:
     def apply(
         self, instance_name: str, nics: Iterable[rules.NicPolicy], ruleset: rules.Ruleset
     ) -> None:
+        if instance_name in self.refused:
+            raise exception.FirewallSetupFailed(vif=instance_name, reason='no room')
         self.calls.append(('apply', instance_name, [nic.device for nic in nics]))
 
     def refresh(self, ruleset: rules.Ruleset) -> None:
@@ -82,3 +86,12 @@ def test_nics_come_and_go() -> None:
         ('remove', 'a', [vif(0).device]),
         ('remove', 'a', None),
     ]
+
+
+def test_a_guest_that_cannot_follow_holds_up_no_other() -> None:
+    driver = Recorder()
+    firewall = taps.TapFirewall(driver)
+    firewall.apply_groups({}, rules.Ruleset())
+    driver.refused.add('a')
+    guests = {name: model.NetworkInfo((vif(number),)) for number, name in enumerate('abc')}
+    assert firewall.apply_groups(guests, rules.Ruleset()) == {vif(1).id, vif(2).id}
