@@ -7,6 +7,7 @@ thread, since its socket belongs to the network namespace it was opened in.
 from __future__ import annotations
 
 from collections.abc import Sequence
+import contextlib
 import ctypes
 import errno
 import functools
@@ -40,6 +41,22 @@ def change(lines: Sequence[str]) -> None:
             raise OSError(errno.EPERM, f'not a change of our tables: {line[:200]}')
     with _lock:
         _run('\n'.join(lines))
+
+
+@privileged.network.entrypoint
+def forget_tap(device: str) -> None:
+    """Remove the chains that libvirt had for a tap device of ours which is gone, should they still
+    be there: its ebtables now and then leaves one behind that nothing refers to. What is in use
+    stays, since the kernel refuses.
+
+    :raises OSError: EPERM, ``device`` is no tap device of ours.
+    """
+    if re.fullmatch(r'tap[0-9a-f]{12}', device) is None:
+        raise OSError(errno.EPERM, f'no tap device of ours: {device[:200]}')
+    for direction in 'IO':
+        chain = f'bridge nat libvirt-{direction}-{device}'
+        with _lock, contextlib.suppress(OSError):  # it is not there, as it should be
+            _run(f'flush chain {chain}\ndelete chain {chain}')
 
 
 @privileged.network.entrypoint

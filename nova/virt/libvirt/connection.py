@@ -26,6 +26,7 @@ from nova.network import model, topology
 from nova.network.firewall import nftables, noop, rules
 from nova.network.linux import bridge
 from nova.privileged.files import read_tail
+from nova.privileged.nft import forget_tap
 from nova.virt import configdrive, driver
 from nova.virt.libvirt import console, disk, domain, firewall, host, imagecache, kvmprobe, taps
 from nova.virt.libvirt import offload as offloading
@@ -36,6 +37,10 @@ _GIB = 1024**3
 #: Seconds between two looks at a guest that has been asked for something.
 _POLL_S = 0.1
 _OUR_DOMAIN = re.compile(r'instance-[0-9a-f]{8,}')
+
+
+def forget_nothing(_device: str) -> None:
+    """For a libvirt that leaves nothing behind, as that of the tests."""
 
 
 class LibvirtConnection(driver.ComputeDriver):
@@ -51,6 +56,7 @@ class LibvirtConnection(driver.ComputeDriver):
     :param offload: runs what blocks; see :class:`nova.virt.libvirt.offload.Offload`.
     :param read_file: reads console logs, which belong to root.
     :param tap_firewall: what filters the NICs; None: libvirt's own filters.
+    :param forget_tap: removes what libvirt's filters left of a tap device that is gone.
     """
 
     def __init__(
@@ -65,6 +71,7 @@ class LibvirtConnection(driver.ComputeDriver):
         offload: offloading.Offload = offloading.call_directly,
         read_file: console.ReadFile = console.read_file,
         tap_firewall: taps.TapFirewall | None = None,
+        forget_tap: firewall.ForgetTap = forget_nothing,
     ) -> None:
         self._options = libvirt_group
         self._state_path = Path(state_path)
@@ -74,7 +81,9 @@ class LibvirtConnection(driver.ComputeDriver):
         self._dhcp_domain = dhcp_domain
         self._host = libvirt_host or host.Host(libvirt_group.connection_uri, offload=offload)
         self._firewall: firewall.NWFilterFirewall | taps.TapFirewall = (
-            firewall.NWFilterFirewall(self._host) if tap_firewall is None else tap_firewall
+            firewall.NWFilterFirewall(self._host, forget_tap)
+            if tap_firewall is None
+            else tap_firewall
         )
         self._offload = offload
         self._read_file = read_file
@@ -321,6 +330,7 @@ def from_conf(conf: cfg.ConfigOpts, *, offload: offloading.Offload) -> LibvirtCo
         offload=offload,
         read_file=read_tail,
         tap_firewall=_choose_tap_firewall(conf.firewall.driver),
+        forget_tap=forget_tap,
     )
 
 

@@ -32,7 +32,7 @@ Formats: https://libvirt.org/formatnwfilter.html.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 import dataclasses
 import hashlib
 import re
@@ -57,6 +57,9 @@ LOG = logging.getLogger(__name__)
 _UUID_NAMESPACE = uuid.UUID('35c4c6a1-7d5c-44bc-8f0c-6f9a2f4d1c8e')
 
 _SHARED_NAME = re.compile(r'nova-base(-[a-z0-9]+)?-[0-9a-f]{8}')
+
+#: Takes the name of a tap device.
+ForgetTap = Callable[[str], None]
 
 #: Seconds for which libvirt may go on counting a filter as used after its domain is gone.
 _RELEASE_TIMEOUT_S = 5.0
@@ -219,12 +222,16 @@ def _reference(part: Filter, addresses: Iterable[str] = ()) -> str:
 
 
 class NWFilterFirewall:
-    """Keeps the filters of the guests of one host."""
+    """Keeps the filters of the guests of one host.
+
+    :param forget_tap: removes what libvirt left of the rules of a tap device that is gone.
+    """
 
     uses_filterref = True
 
-    def __init__(self, libvirt_host: host.Host) -> None:
+    def __init__(self, libvirt_host: host.Host, forget_tap: ForgetTap) -> None:
         self._host = libvirt_host
+        self._forget_tap = forget_tap
 
     def init_host(self) -> None:
         """Make the shared filters, and remove those of former versions that no NIC uses.
@@ -256,8 +263,11 @@ class NWFilterFirewall:
         """
         nic_filter = re.compile(re.escape(f'nova-instance-{instance_name}-') + '[0-9a-f]{12}')
         found = set(filter(nic_filter.fullmatch, self._host.filter_names()))
-        for name in sorted(found | {filter_name(instance_name, vif) for vif in vifs}):
+        gone = list(vifs)
+        for name in sorted(found | {filter_name(instance_name, vif) for vif in gone}):
             self._undefine(name)
+        for vif in gone:
+            self._forget_tap(vif.device)
 
     def remove_nic(self, instance_name: str, vif: model.VIF) -> None:
         """Remove the filter of one NIC, which must be gone from the host. That it is not there is
@@ -266,6 +276,7 @@ class NWFilterFirewall:
         :raises FirewallSetupFailed: it is still in use.
         """
         self._undefine(filter_name(instance_name, vif))
+        self._forget_tap(vif.device)
 
     def apply_groups(
         self, guests: Mapping[str, model.NetworkInfo], ruleset: rules.Ruleset

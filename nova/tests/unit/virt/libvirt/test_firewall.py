@@ -25,8 +25,15 @@ def daemon() -> FakeDaemon:
 
 
 @pytest.fixture
-def made(daemon: FakeDaemon) -> firewall.NWFilterFirewall:
-    return firewall.NWFilterFirewall(host.Host('qemu:///system', open_connection=daemon.open))
+def forgotten() -> list[str]:
+    """The taps of which nothing may be left."""
+    return []
+
+
+@pytest.fixture
+def made(daemon: FakeDaemon, forgotten: list[str]) -> firewall.NWFilterFirewall:
+    libvirt_host = host.Host('qemu:///system', open_connection=daemon.open)
+    return firewall.NWFilterFirewall(libvirt_host, forgotten.append)
 
 
 def references(vif: model.VIF) -> list[str]:
@@ -138,6 +145,15 @@ def test_remove_takes_this_instances_filters_and_no_others(
     made.remove(NAME, make_network_info(8))
     assert len(daemon.filters) == 6
     assert not [name for name in daemon.filters if f'{NAME}-' in name]
+
+
+def test_what_libvirt_left_of_a_tap_goes_with_its_filter(
+    made: firewall.NWFilterFirewall, forgotten: list[str]
+) -> None:
+    first, second, third = make_network_info(3)
+    made.remove_nic(NAME, first)
+    made.remove(NAME, iter([second, third]))
+    assert forgotten == [first.device, second.device, third.device]
 
 
 def test_remove_waits_while_libvirt_still_counts_a_user(
