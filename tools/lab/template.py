@@ -29,9 +29,10 @@ def provide(
     exchange = sandbox.share / archive.name
     sandbox.run(['tar', '-C', directory, '-cf', str(exchange), '.'])
     checkout.CACHE.mkdir(parents=True, exist_ok=True)
-    for old in checkout.CACHE.glob(f'{name}-*.tar'):
-        old.unlink(missing_ok=True)
     move(exchange, archive)
+    # Not this one, which another sandbox that was made meanwhile may be reading.
+    for old in set(checkout.CACHE.glob(f'{name}-*.tar')) - {archive}:
+        old.unlink(missing_ok=True)
 
 
 def move(source: Path, target: Path) -> None:

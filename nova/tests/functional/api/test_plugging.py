@@ -8,6 +8,7 @@ import pytest
 
 from nova import exception
 from nova.db import api as db
+from nova.db import records
 from nova.network import api as network_api
 from nova.network import model
 from nova.tests.functional.api import test_servers
@@ -18,11 +19,14 @@ cloud = test_servers.cloud
 
 
 class Server:
-    """A server on ``cloud.first`` that runs."""
+    """A server that runs, by default on ``cloud.first``."""
 
-    def __init__(self, cloud: Cloud, nics: int = 1) -> None:
+    def __init__(
+        self, cloud: Cloud, nics: int = 1, network: records.Network | None = None
+    ) -> None:
         self.cloud = cloud
-        self.uuid = cloud.boot(networks=[{'uuid': cloud.first.uuid}] * nics)['id']
+        uuid = (network or cloud.first).uuid
+        self.uuid = cloud.boot(networks=[{'uuid': uuid}] * nics)['id']
 
     def attach(self, expected: int = 200, **body: Any) -> dict[str, Any]:
         path = f'/servers/{self.uuid}/os-interface'
@@ -186,14 +190,16 @@ def test_addresses(cloud: Cloud) -> None:
 
 
 def test_a_further_address_comes_after_those_that_are_there(cloud: Cloud) -> None:
-    low, high = Server(cloud), Server(cloud)
-    (kept,) = high.addresses(0)
+    low, high = (Server(cloud, network=cloud.second) for _ in range(2))
+    (kept,), (freed,) = high.addresses(0), low.addresses(0)
     cloud.send('DELETE', f'/servers/{low.uuid}')
     wait_until(lambda: cloud.held() == 1)
-    for _ in range(252):
-        high.action(addFixedIp={'networkId': 'one'})
-    high.action(409, addFixedIp={'networkId': 'one'})
+    # The network is small: all its addresses, so that of the other server too.
+    for _ in range(4):
+        high.action(addFixedIp={'networkId': 'two'})
+    high.action(409, addFixedIp={'networkId': 'two'})
     assert high.addresses(0)[0] == kept
+    assert freed in high.addresses(0)[1:]
 
 
 def test_power(cloud: Cloud) -> None:
