@@ -21,9 +21,7 @@ cloud = test_servers.cloud
 class Server:
     """A server that runs, by default on ``cloud.first``."""
 
-    def __init__(
-        self, cloud: Cloud, nics: int = 1, network: records.Network | None = None
-    ) -> None:
+    def __init__(self, cloud: Cloud, nics: int = 1, network: records.Network | None = None) -> None:
         self.cloud = cloud
         uuid = (network or cloud.first).uuid
         self.uuid = cloud.boot(networks=[{'uuid': uuid}] * nics)['id']
