@@ -12,8 +12,17 @@ from nova import context as nova_context
 from nova import exception
 from nova.db import api as db
 from nova.db import records
-from nova.network import addressing, floating_ips, info, model, names, picture, security_groups
-from nova.network.addressing import NetworkSpec
+from nova.network import (
+    addressing,
+    floating_ips,
+    info,
+    model,
+    names,
+    network_spec,
+    picture,
+    security_groups,
+)
+from nova.network.network_spec import NetworkSpec
 
 __all__ = ['API', 'NetworkSpec']
 
@@ -67,7 +76,7 @@ class API:
         :raises InvalidInput: and what derives from it; the text names the field.
         :raises NetworkOverlap: another network is in the way.
         """
-        kind = addressing.parse_kind(spec.kind or self._default_kind)
+        kind = network_spec.parse_kind(spec.kind or self._default_kind)
         spec = dataclasses.replace(spec, kind=kind)
         if kind is not model.NetworkKind.VLAN or spec.vlan is not None:
             return _create(spec)
@@ -87,7 +96,7 @@ class API:
         :raises InvalidInput: the ranges are too small, or cannot be carved.
         :raises NetworkOverlap: another network is in the way.
         """
-        parts = addressing.carve(spec, count, prefix_length, db.network_list())
+        parts = network_spec.carve(spec, count, prefix_length, db.network_list())
         made: list[records.Network] = []
         try:
             for part in parts:
@@ -114,11 +123,11 @@ class API:
                 case 'label':
                     values[field] = names.parse_label(value)
                 case 'dns':
-                    values[field] = addressing.parse_dns(value)
+                    values[field] = network_spec.parse_dns(value)
                 case 'mtu':
-                    values[field] = addressing.parse_mtu(value, v6=network.cidr_v6 is not None)
+                    values[field] = network_spec.parse_mtu(value, v6=network.cidr_v6 is not None)
                 case 'routes':
-                    values[field] = addressing.parse_routes(value)
+                    values[field] = network_spec.parse_routes(value)
                 case 'project_id' | 'host':
                     values[field] = value
                 case _:
@@ -128,7 +137,7 @@ class API:
     def _with_vlan(self, spec: NetworkSpec) -> NetworkSpec:
         if spec.physical_network is None:
             return spec
-        vlan = addressing.choose_vlan(spec.physical_network, db.network_list(), self._vlan_start)
+        vlan = network_spec.choose_vlan(spec.physical_network, db.network_list(), self._vlan_start)
         return dataclasses.replace(spec, vlan=vlan)
 
     def add_network_to_project(self, uuid: str | None, project_id: str) -> records.Network:
@@ -264,11 +273,11 @@ class API:
 
 
 def _create(spec: NetworkSpec) -> records.Network:
-    plan = addressing.plan_network(spec, str(uuids.uuid4()))
+    plan = network_spec.plan_network(spec, str(uuids.uuid4()))
     return db.network_create(
         plan.network,
         plan.addresses,
-        lambda others: addressing.check_conflict(plan.network, others),
+        lambda others: network_spec.check_conflict(plan.network, others),
     )
 
 
