@@ -84,6 +84,8 @@ def build_network_api(conf: Any) -> network_api.API:
         max_nics_per_server=conf.api.max_nics_per_server,
         default_kind=network_manager.KINDS[conf.network.network_manager],
         vlan_start=conf.network.vlan_start,
+        vlan_physical_network=conf.network.vlan_physical_network,
+        project_ranges=conf.network.project_ranges,
         floating=floating,
     )
 
@@ -207,6 +209,9 @@ class RpcService(oslo_service.Service):  # type: ignore[misc]
         self.tg.add_timer(self._conf.report_interval_s, self._report)
         interval_s = self._conf.reconcile_interval_s
         self.tg.add_timer(interval_s, self._reconcile, initial_delay=interval_s)
+        if isinstance(self._manager, network_manager.NetworkService):
+            watch = functools.partial(self._watch, self._manager)
+            self.tg.add_timer(self._conf.network.watch_interval_s, watch)
         self._server = rpc.make_server(self._topic, self._conf.host, self._manager)
         if self._server is not None:
             self._server.start()
@@ -218,6 +223,13 @@ class RpcService(oslo_service.Service):  # type: ignore[misc]
         except Exception:
             # protects the timer: the next sign of life may find the database back
             LOG.exception('%s could not report', self._binary)
+
+    def _watch(self, manager: network_manager.NetworkService) -> None:
+        try:
+            manager.watch()
+        except Exception:
+            # protects the timer, as above
+            LOG.exception('%s could not look for changed networks', self._binary)
 
     def _reconcile(self) -> None:
         try:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from nova import context as nova_context
 from nova.db import records
 from nova.network import model
+from nova.network.network_spec import NetworkSpec
 
 Context = nova_context.RequestContext
 
@@ -141,6 +142,24 @@ class NetworkApi(Protocol):
     def list_networks(self, context: Context) -> Sequence[records.Network]: ...
 
     def get_network(self, context: Context, network_uuid: str, /) -> records.Network: ...
+
+    def create_networks(
+        self, spec: NetworkSpec, count: int | None, prefix_length: int | None, /
+    ) -> Sequence[records.Network]: ...
+
+    def delete_network(self, network_uuid: str, /) -> None: ...
+
+    def modify_network(self, network_uuid: str, /, **changes: Any) -> records.Network: ...
+
+    def add_network_to_project(
+        self, network_uuid: str | None, project_id: str, /
+    ) -> records.Network: ...
+
+    def create_project_networks(
+        self, context: Context, spec: NetworkSpec, count: int | None, prefix_length: int | None, /
+    ) -> Sequence[records.Network]: ...
+
+    def delete_project_network(self, context: Context, network_uuid: str, /) -> None: ...
 
     def network_infos(self, instance_uuids: Sequence[str], /) -> dict[str, model.NetworkInfo]: ...
 

@@ -36,6 +36,7 @@ from nova.api.schemas import flavors as flavor_schemas
 from nova.api.schemas import floating_ips as floating_schemas
 from nova.api.schemas import hosts as host_schemas
 from nova.api.schemas import interfaces as interface_schemas
+from nova.api.schemas import networks as network_schemas
 from nova.api.schemas import security_groups as group_schemas
 from nova.api.schemas import servers as server_schemas
 
@@ -117,6 +118,34 @@ SERVER_ACTIONS: Mapping[str, Operation] = {
     ),
 }
 
+#: The actions of ``POST /os-networks/{network_id}/action``.
+NETWORK_ACTIONS: Mapping[str, Operation] = {
+    'associate_host': Operation(
+        handler=networks.associate_host,
+        rule=network_rules.ASSOCIATE_HOST,
+        body=network_schemas.associate_host,
+        status=202,
+    ),
+    'disassociate': Operation(
+        handler=networks.disassociate,
+        rule=network_rules.DISASSOCIATE,
+        body=network_schemas.disassociate,
+        status=202,
+    ),
+    'disassociate_host': Operation(
+        handler=networks.disassociate_host,
+        rule=network_rules.DISASSOCIATE_HOST,
+        body=network_schemas.disassociate_host,
+        status=202,
+    ),
+    'disassociate_project': Operation(
+        handler=networks.disassociate_project,
+        rule=network_rules.DISASSOCIATE_PROJECT,
+        body=network_schemas.disassociate_project,
+        status=202,
+    ),
+}
+
 ROUTES: Mapping[str, Mapping[str, Operation | Mapping[str, Operation]]] = {
     '/servers': {
         'GET': Operation(handler=servers.index, rule=server_rules.INDEX, query=server_schemas.LIST),
@@ -184,15 +213,33 @@ ROUTES: Mapping[str, Mapping[str, Operation | Mapping[str, Operation]]] = {
     },
     '/os-networks': {
         'GET': Operation(handler=networks.index, rule=network_rules.LIST),
+        'POST': Operation(
+            handler=networks.create, rule=network_rules.CREATE, body=network_schemas.create
+        ),
+    },
+    '/os-networks/add': {
+        'POST': Operation(
+            handler=networks.add, rule=network_rules.ADD, body=network_schemas.add, status=202
+        ),
     },
     '/os-networks/{network_id}': {
         'GET': Operation(handler=networks.show, rule=network_rules.SHOW),
+        'DELETE': Operation(handler=networks.delete, rule=network_rules.DELETE, status=202),
     },
+    '/os-networks/{network_id}/action': {'POST': NETWORK_ACTIONS},
     '/os-tenant-networks': {
         'GET': Operation(handler=networks.index_tenant, rule=network_rules.TENANT_LIST),
+        'POST': Operation(
+            handler=networks.create_tenant,
+            rule=network_rules.TENANT_CREATE,
+            body=network_schemas.create_tenant,
+        ),
     },
     '/os-tenant-networks/{network_id}': {
         'GET': Operation(handler=networks.show_tenant, rule=network_rules.TENANT_SHOW),
+        'DELETE': Operation(
+            handler=networks.delete_tenant, rule=network_rules.TENANT_DELETE, status=202
+        ),
     },
     '/os-security-groups': {
         'GET': Operation(

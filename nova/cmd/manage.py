@@ -15,7 +15,7 @@ from nova import exception, liveness, service
 from nova.db import api as db
 from nova.db import migration, records, session
 from nova.network import api as network_api
-from nova.network import floating_ips, picture
+from nova.network import floating_ips, picture, ranges
 
 #: What a new database holds; sizes are those that users of OpenStack know by these names.
 _FLAVORS = (
@@ -78,16 +78,20 @@ def network_create(conf: Any, arguments: argparse.Namespace) -> None:
         project_id=arguments.project,
         allowed_start=arguments.allowed_start,
         allowed_end=arguments.allowed_end,
+        fixed_cidr=arguments.fixed_cidr,
     )
     networks = _networks(conf)
     if arguments.num_networks is None:
         _print_values(arguments, dataclasses.asdict(networks.create_network(spec)))
         return
-    length = None
-    if arguments.network_size is not None:
-        length = 32 - (arguments.network_size - 1).bit_length()
+    length = ranges.parse_size(arguments.network_size)
     made = networks.create_networks(spec, arguments.num_networks, length)
     _print_rows(arguments, _COLUMNS, _rows(made))
+
+
+def network_add(conf: Any, arguments: argparse.Namespace) -> None:
+    network = _networks(conf).add_network_to_project(arguments.network, arguments.project)
+    _print_values(arguments, dataclasses.asdict(network))
 
 
 def network_modify(conf: Any, arguments: argparse.Namespace) -> None:
@@ -306,6 +310,10 @@ def _add_network(noun: argparse.ArgumentParser) -> None:
     create.add_argument('--project', metavar='ID', help='the only project that may use it')
     create.add_argument('--allowed-start', metavar='ADDRESS', help='the first address given')
     create.add_argument('--allowed-end', metavar='ADDRESS', help='the last address given')
+    create.add_argument('--fixed-cidr', metavar='CIDR', help='the part that is given out')
+    add = _verb(verbs, 'add', network_add, 'give a project a network that no project has')
+    add.add_argument('--project', metavar='ID', required=True)
+    add.add_argument('network', metavar='UUID', nargs='?', help='default: the oldest free VLAN')
     _verb(verbs, 'list', network_list, 'list all networks')
     show = _verb(verbs, 'show', network_show, 'show a network')
     show.add_argument('network', metavar='UUID')

@@ -30,6 +30,30 @@ The first VLAN that a vlan network gets whose VLAN is not given.
 """,
     ),
     cfg.StrOpt(
+        'vlan_physical_network',
+        help="""
+The physical network of vlan networks for which none is named.
+""",
+    ),
+    cfg.ListOpt(
+        'project_ranges',
+        default=[],
+        help="""
+The ranges in which projects may make networks of their own (``os-tenant-networks``), such as
+``10.128.0.0/9,fd00:128::/32``. All networks of a host share its routes, so that a range which is in
+use elsewhere must not be among them. Empty: only administrators make networks.
+""",
+    ),
+    cfg.IntOpt(
+        'watch_interval_s',
+        default=1,
+        min=1,
+        help="""
+How often the network service of a host asks the database whether one of its networks was changed.
+It costs one small query.
+""",
+    ),
+    cfg.StrOpt(
         'dhcp_domain',
         default='novalocal',
         help="""

@@ -136,6 +136,14 @@ def network_list(project_id: str | None = None) -> tuple[records.Network, ...]:
         return tuple(_read(row) for row in db.scalars(query))
 
 
+def networks_changed(host: str) -> dict[str, datetime.datetime]:
+    """When each of the networks that the host serves was last changed, by uuid."""
+    network = models.Network
+    query = sa.select(network.uuid, network.updated_at).where(network.host == host)
+    with session.database().reader() as db:
+        return {row.uuid: row.updated_at for row in db.execute(query)}
+
+
 @retry.on_deadlock
 def network_update(uuid: str, **values: Any) -> records.Network:
     """Change a network.

@@ -20,6 +20,7 @@ from nova.network import (
     names,
     network_spec,
     picture,
+    ranges,
     security_groups,
 )
 from nova.network.network_spec import NetworkSpec
@@ -33,6 +34,8 @@ class API:
     :param max_nics_per_server: the most NICs that one instance may have.
     :param default_kind: that of new networks whose kind is not given.
     :param vlan_start: the first VLAN that is taken without being asked for.
+    :param vlan_physical_network: that of vlan networks for which none is named.
+    :param project_ranges: what projects may make networks of their own in.
     :param floating: the floating IPs, for the HTTP API.
     """
 
@@ -42,11 +45,17 @@ class API:
         *,
         default_kind: model.NetworkKind = model.NetworkKind.FLAT_DHCP,
         vlan_start: int = 100,
+        vlan_physical_network: str | None = None,
+        project_ranges: Sequence[str] = (),
         floating: floating_ips.API | None = None,
     ) -> None:
         self._max_nics = max_nics_per_server
         self._default_kind = default_kind
         self._vlan_start = vlan_start
+        self._vlan_physical_network = vlan_physical_network
+        self._project_ranges = tuple(
+            ranges.parse_range(text, 'project_ranges') for text in project_ranges
+        )
         self._floating = floating
 
     @property
@@ -76,9 +85,8 @@ class API:
         :raises InvalidInput: and what derives from it; the text names the field.
         :raises NetworkOverlap: another network is in the way.
         """
-        kind = network_spec.parse_kind(spec.kind or self._default_kind)
-        spec = dataclasses.replace(spec, kind=kind)
-        if kind is not model.NetworkKind.VLAN or spec.vlan is not None:
+        spec = self._with_defaults(spec)
+        if spec.kind != model.NetworkKind.VLAN or spec.vlan is not None:
             return _create(spec)
         while True:
             try:
@@ -87,15 +95,18 @@ class API:
                 continue  # somebody was faster; there is one less each time
 
     def create_networks(
-        self, spec: NetworkSpec, count: int, prefix_length: int | None
+        self, spec: NetworkSpec, count: int | None, prefix_length: int | None
     ) -> tuple[records.Network, ...]:
         """Carve ``count`` networks out of the ranges of ``spec``: all, or none. Ranges that
         other networks have are passed over. Labels get ``_0``, ``_1``; VLANs are counted on.
 
+        :param count: None makes one of the ranges as they are.
         :param prefix_length: of each IPv4 range; None divides the range evenly.
         :raises InvalidInput: the ranges are too small, or cannot be carved.
         :raises NetworkOverlap: another network is in the way.
         """
+        if count is None:
+            return (self.create_network(spec),)
         parts = network_spec.carve(spec, count, prefix_length, db.network_list())
         made: list[records.Network] = []
         try:
@@ -107,12 +118,13 @@ class API:
             raise
         return tuple(made)
 
-    def modify_network(self, uuid: str, **changes: Any) -> records.Network:
+    def modify_network(self, uuid: str, /, **changes: Any) -> records.Network:
         """Change what guests and hosts can follow: ``label``, ``project_id``, ``dns``, ``mtu``,
-        ``routes`` and ``host``. What is not named stays as it is. DHCP servers follow when the
-        network is next looked at: with the next NIC, or when their service starts.
+        ``routes`` and ``host``. What is not named stays as it is. The services of the hosts see
+        it (:meth:`nova.network.manager.NetworkService.watch`).
 
         :raises NetworkNotFound:
+        :raises HostNotFound: no network service runs there.
         :raises InvalidInput: and what derives from it.
         :raises NetworkInUse: NICs are on a network that is to get another host or project.
         """
@@ -128,16 +140,26 @@ class API:
                     values[field] = network_spec.parse_mtu(value, v6=network.cidr_v6 is not None)
                 case 'routes':
                     values[field] = network_spec.parse_routes(value)
-                case 'project_id' | 'host':
-                    values[field] = value
+                case 'project_id':
+                    values[field] = network_spec.parse_project(value)
+                case 'host':
+                    values[field] = _check_host(network, value)
                 case _:
                     raise exception.InvalidInput(field=field, reason='it cannot be changed')
         return db.network_update(uuid, **values)
 
+    def _with_defaults(self, spec: NetworkSpec) -> NetworkSpec:
+        kind = network_spec.parse_kind(spec.kind or self._default_kind)
+        physical_network = spec.physical_network
+        if physical_network is None and kind is model.NetworkKind.VLAN:
+            physical_network = self._vlan_physical_network
+        return dataclasses.replace(spec, kind=kind, physical_network=physical_network)
+
     def _with_vlan(self, spec: NetworkSpec) -> NetworkSpec:
         if spec.physical_network is None:
             return spec
-        vlan = network_spec.choose_vlan(spec.physical_network, db.network_list(), self._vlan_start)
+        start = spec.vlan_start or self._vlan_start
+        vlan = network_spec.choose_vlan(spec.physical_network, db.network_list(), start)
         return dataclasses.replace(spec, vlan=vlan)
 
     def add_network_to_project(self, uuid: str | None, project_id: str) -> records.Network:
@@ -146,6 +168,7 @@ class API:
 
         :raises NetworkNotFound: there is none, or it is another project's.
         """
+        project_id = str(network_spec.parse_project(project_id))
         if uuid is None:
             taken = db.network_take_free(project_id, model.NetworkKind.VLAN)
         else:
@@ -161,6 +184,61 @@ class API:
         :raises NetworkInUse:
         """
         db.network_delete(uuid)
+
+    # --- networks that projects make
+
+    def create_project_networks(
+        self,
+        context: nova_context.RequestContext,
+        spec: NetworkSpec,
+        count: int | None,
+        prefix_length: int | None,
+    ) -> tuple[records.Network, ...]:
+        """Like :meth:`create_networks`, for the caller's project. A host has but one table of
+        routes, so that others than administrators find room only where the operator left it.
+
+        :raises NotAuthorized: a range is not left to projects.
+        :raises NetworkOverlap: and what :meth:`create_networks` raises.
+        """
+        spec = dataclasses.replace(spec, project_id=str(context.project_id))
+        if context.is_admin:
+            return self.create_networks(spec, count, prefix_length)
+        self._check_ranges(spec)
+        try:
+            return self.create_networks(spec, count, prefix_length)
+        except exception.NetworkOverlap as exc:
+            raise self._without_names(context, exc) from exc
+
+    def _check_ranges(self, spec: NetworkSpec) -> None:
+        for field in ('cidr', 'cidr_v6'):
+            value = getattr(spec, field)
+            if not ranges.is_within(value, self._project_ranges):
+                left = ', '.join(str(one) for one in self._project_ranges) or 'none'
+                raise exception.NotAuthorized(
+                    f'{field} {value} is not in a range that is left to projects: {left}'
+                )
+
+    def _without_names(
+        self, context: nova_context.RequestContext, error: exception.NetworkOverlap
+    ) -> exception.NetworkOverlap:
+        """The same; what is in the way is named only if the caller may see it."""
+        if error.kwargs['network_id'] in {n.uuid for n in self.list_networks(context)}:
+            return error
+        return type(error)(
+            f'{error.kwargs["field"]} {error.kwargs["value"]} is in use by others', **error.kwargs
+        )
+
+    def delete_project_network(self, context: nova_context.RequestContext, uuid: str) -> None:
+        """Like :meth:`delete_network`, for a network of the caller's project.
+
+        :raises NotAuthorized: it is no project's.
+        """
+        network = self.get_network(context, uuid)
+        if not context.is_admin and network.project_id is None:
+            raise exception.NotAuthorized(f'Network {uuid} is not of your project.')
+        db.network_delete(uuid)
+
+    # --- what there is
 
     def topology(self, servers: Mapping[str, tuple[str, str | None]]) -> picture.Picture:
         """All networks, and these instances on them.
@@ -279,6 +357,17 @@ def _create(spec: NetworkSpec) -> records.Network:
         plan.addresses,
         lambda others: network_spec.check_conflict(plan.network, others),
     )
+
+
+def _check_host(network: records.Network, host: str | None) -> str | None:
+    """The host, if it can serve the network; None always can."""
+    if host is None:
+        return None
+    if network.kind is model.NetworkKind.FLAT:
+        raise exception.InvalidInput(field='host', reason='nobody serves a flat network')
+    if host not in {s.host for s in db.service_list() if s.binary == 'nova-network'}:
+        raise exception.HostNotFound(host=host)
+    return host
 
 
 def _checked(

@@ -11,6 +11,7 @@ import abc
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import contextlib
 import dataclasses
+import datetime
 import random
 import threading
 from typing import Any, ClassVar
@@ -138,9 +139,11 @@ class NetworkService:
         self._apply_metadata = apply_metadata
         self._reach_options = reach_options
         self._changes = _Changes(self._apply, self._plan)
+        self._seen: Mapping[str, datetime.datetime] = {}
 
     def init_host(self) -> None:
         """Make this host's networks what the database says, without disturbing what is right."""
+        self._seen = db.networks_changed(self._options.host)
         for uuid, error in self._changes.apply_all().items():
             LOG.error('network %s is not served: %s', uuid, error.message)
 
@@ -148,6 +151,16 @@ class NetworkService:
         """Called from time to time: mend what ended or was changed behind our back, such as a DHCP
         server that was killed."""
         self.init_host()
+
+    def watch(self) -> None:
+        """Called every moment: follow what was changed of this host's networks since the last time,
+        by whatever way, and those that came to this host or went from it."""
+        seen = db.networks_changed(self._options.host)
+        changed = {u for u in seen.keys() | self._seen.keys() if seen.get(u) != self._seen.get(u)}
+        if changed:
+            for uuid, error in self._changes.apply(changed).items():
+                LOG.error('network %s is not served: %s', uuid, error.message)
+        self._seen = seen
 
     # --- called by RPC
 

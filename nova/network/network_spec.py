@@ -39,8 +39,9 @@ class NetworkSpec:
     :func:`plan_network`.
 
     ``kind`` is a :class:`nova.network.model.NetworkKind` by its value. ``gateway`` may be
-    ``'none'``. ``allowed_start`` and ``allowed_end`` bound what IPv4 addresses NICs are given.
-    A range of one family at least is needed. ``routes`` are ``range,gateway``.
+    ``'none'``. ``allowed_start`` and ``allowed_end``, or ``fixed_cidr``, bound what IPv4 addresses
+    NICs are given. A range of one family at least is needed. ``routes`` are ``range,gateway``.
+    ``vlan_start`` is the first VLAN that may be chosen where none is named.
     """
 
     label: str
@@ -51,6 +52,8 @@ class NetworkSpec:
     dhcp_server: str | None = None
     allowed_start: str | None = None
     allowed_end: str | None = None
+    fixed_cidr: str | None = None
+    enable_dhcp: bool | None = None
     dns: tuple[str, ...] = ()
     bridge: str | None = None
     physical_network: str | None = None
@@ -60,6 +63,7 @@ class NetworkSpec:
     ipv6_mode: str | None = None
     routes: tuple[str, ...] = ()
     vlan: int | None = None
+    vlan_start: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +105,7 @@ def plan_network(spec: NetworkSpec, uuid: str) -> NetworkPlan:
     :raises NetworkKindUnsupported:
     """
     kind = parse_kind(spec.kind)
+    _check_dhcp(spec, kind)
     if spec.cidr is None and spec.cidr_v6 is None:
         raise exception.InvalidInput(field='cidr', reason='a range of IPv4 or IPv6 is needed')
     v4 = _plan_v4(spec, kind)
@@ -110,7 +115,7 @@ def plan_network(spec: NetworkSpec, uuid: str) -> NetworkPlan:
             uuid=uuid,
             label=names.parse_label(spec.label),
             kind=kind,
-            project_id=spec.project_id,
+            project_id=parse_project(spec.project_id),
             cidr=None if v4 is None else v4.cidr,
             gateway=None if v4 is None else v4.gateway,
             dhcp_server=None if v4 is None else v4.server,
@@ -144,15 +149,14 @@ class _V4:
 
 def _plan_v4(spec: NetworkSpec, kind: model.NetworkKind) -> _V4 | None:
     if spec.cidr is None:
-        for field in ('gateway', 'dhcp_server', 'allowed_start', 'allowed_end'):
+        for field in ('gateway', 'dhcp_server', 'allowed_start', 'allowed_end', 'fixed_cidr'):
             if getattr(spec, field) not in (None, NO_GATEWAY):
                 raise exception.InvalidInput(field=field, reason='there is no IPv4 range')
         return None
     cidr = ranges.parse_cidr(spec.cidr)
     gateway, server = _infrastructure(spec, cidr, kind)
     reserved = {str(cidr.network), str(cidr.broadcast)} | ({gateway, server} - {None})
-    start = ranges.parse_host(spec.allowed_start, cidr, 'allowed_start') or str(cidr[1])
-    end = ranges.parse_host(spec.allowed_end, cidr, 'allowed_end') or str(cidr[-2])
+    start, end = _bounds(spec, cidr)
     given = netaddr.IPRange(start, end) if ranges.number(start) <= ranges.number(end) else ()
     free = {str(address) for address in given} - reserved
     if not free:
@@ -165,6 +169,33 @@ def _plan_v4(spec: NetworkSpec, kind: model.NetworkKind) -> _V4 | None:
         free=tuple(sorted(free, key=ranges.number)),
         addresses=tuple((str(address), str(address) not in free) for address in cidr),
     )
+
+
+def _bounds(spec: NetworkSpec, cidr: Any) -> tuple[str, str]:
+    """The first and the last address that NICs are given."""
+    start = ranges.parse_host(spec.allowed_start, cidr, 'allowed_start')
+    end = ranges.parse_host(spec.allowed_end, cidr, 'allowed_end')
+    if spec.fixed_cidr is None:
+        return start or str(cidr[1]), end or str(cidr[-2])
+    if start is not None or end is not None:
+        reason = 'it stands beside allowed_start or allowed_end'
+        raise exception.InvalidInput(field='fixed_cidr', reason=reason)
+    part = ranges.parse_part(spec.fixed_cidr, cidr, 'fixed_cidr')
+    return str(max(part[0], cidr[1])), str(min(part[-1], cidr[-2]))
+
+
+def _check_dhcp(spec: NetworkSpec, kind: model.NetworkKind) -> None:
+    """Whether DHCP is served follows from the kind."""
+    served = kind is not model.NetworkKind.FLAT
+    if spec.enable_dhcp is not None and spec.enable_dhcp is not served:
+        others = 'flat_dhcp or vlan' if spec.enable_dhcp else 'flat'
+        reason = f'a network of kind {kind.value} is not so; one of kind {others} is'
+        raise exception.InvalidInput(field='enable_dhcp', reason=reason)
+
+
+def parse_project(project_id: str | None) -> str | None:
+    """:raises InvalidName: it is nothing that Keystone gives as an id."""
+    return None if project_id is None else names.parse_token(project_id, 'project_id')
 
 
 def _plan_v6(
@@ -310,7 +341,10 @@ def carve(
     """
     if count < 1:
         raise exception.InvalidInput(field='num_networks', reason='it is less than 1')
-    for field in ('gateway', 'gateway_v6', 'dhcp_server', 'allowed_start', 'allowed_end', 'bridge'):
+    for field in (
+        *('gateway', 'gateway_v6', 'dhcp_server', 'bridge'),
+        *('allowed_start', 'allowed_end', 'fixed_cidr'),
+    ):
         if getattr(spec, field) not in (None, NO_GATEWAY):
             reason = 'it can belong to one network only'
             raise exception.InvalidInput(field=field, reason=reason)

@@ -84,6 +84,55 @@ def parse_host(text: str | None, cidr: Any, field: str) -> str | None:
     return str(address)
 
 
+def parse_part(text: str, cidr: Any, field: str) -> Any:
+    """The range ``text``, if it lies in ``cidr``.
+
+    :raises InvalidCidr:
+    """
+    refusal = exception.InvalidCidr(field=field, value=text, reason=f'it is not a part of {cidr}')
+    if _CIDR.fullmatch(text) is None:
+        raise refusal
+    try:
+        part = netaddr.IPNetwork(text, version=4)
+    except (netaddr.AddrFormatError, ValueError) as exc:
+        raise refusal from exc
+    if part.ip != part.network or part not in cidr:
+        raise refusal
+    return part
+
+
+def parse_size(addresses: int | None) -> int | None:
+    """The length of the prefix of a range of at least so many IPv4 addresses.
+
+    :raises InvalidInput: no range is so large.
+    """
+    if addresses is None:
+        return None
+    if not 1 <= addresses <= 2**32:
+        reason = f'{addresses} is not from 1 to {2**32}'
+        raise exception.InvalidInput(field='network_size', reason=reason)
+    return 32 - (addresses - 1).bit_length()
+
+
+def parse_range(text: str, field: str) -> Any:
+    """A range of any size and either family.
+
+    :raises InvalidCidr:
+    """
+    try:
+        return netaddr.IPNetwork(text)
+    except (netaddr.AddrFormatError, ValueError) as exc:
+        raise exception.InvalidCidr(field=field, value=text, reason='it is no range') from exc
+
+
+def is_within(text: str | None, allowed: Sequence[Any]) -> bool:
+    """Whether a range lies in one of others; no range does."""
+    if text is None:
+        return True
+    part = parse_range(text, 'cidr')
+    return any(part in whole for whole in allowed)
+
+
 def parse_address(text: str, field: str, version: int | None = None) -> Any:
     """:param version: 4 or 6; None takes both."""
     if text.isascii():

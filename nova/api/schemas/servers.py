@@ -202,23 +202,7 @@ def console_output(version: microversion.Version) -> Schema:
     return _CONSOLE_OUTPUT
 
 
-#: Clients send null, and some an empty object.
-_NOTHING: Schema = {
-    'anyOf': [{'type': 'null'}, {'type': 'object', 'maxProperties': 0}],
-    'description': 'null',
-}
-
-
-def _bare(action: str) -> Schema:
-    return {
-        'type': 'object',
-        'properties': {action: _NOTHING},
-        'required': [action],
-        'additionalProperties': False,
-    }
-
-
-_START, _STOP = _bare('os-start'), _bare('os-stop')
+_START, _STOP = types.bare('os-start'), types.bare('os-stop')
 _REBOOT = types.wrap(
     'reboot',
     {

@@ -75,3 +75,28 @@ def wrap(key: str, properties: dict[str, Any], required: tuple[str, ...] = ()) -
         'required': [key],
         'additionalProperties': False,
     }
+
+
+#: What the value of an action without parameters is: clients send null, and some an empty object.
+NOTHING: Schema = {
+    'anyOf': [{'type': 'null'}, {'type': 'object', 'maxProperties': 0}],
+    'description': 'null',
+}
+
+
+def bare(action: str) -> Schema:
+    """The body of an action without parameters."""
+    return {
+        'type': 'object',
+        'properties': {action: NOTHING},
+        'required': [action],
+        'additionalProperties': False,
+    }
+
+
+def or_null(schema: Schema) -> Schema:
+    """The same, or null: how clients send a field for which they were told nothing."""
+    return {
+        'anyOf': [schema, {'type': 'null'}],
+        'description': f'{schema["description"]}, or null',
+    }

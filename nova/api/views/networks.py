@@ -39,6 +39,12 @@ def render_network(network: records.Network, *, extended: bool) -> dict[str, Any
 
 def _render_extended(network: records.Network) -> dict[str, Any]:
     return {
+        'kind': network.kind,
+        'dns': list(network.dns),
+        'routes': [f'{route.cidr},{route.gateway}' for route in network.routes],
+        'ipv6_mode': network.ipv6_mode,
+        'physical_network': network.physical_network,
+        'dhcp_end': network.dhcp_end,
         'bridge': network.bridge,
         'bridge_interface': network.physical_network,
         'vlan': network.vlan,

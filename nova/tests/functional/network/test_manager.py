@@ -359,3 +359,64 @@ def test_networks_are_kept_apart_before_a_gateway_is_there(
     allocate(cloud.services['one'], instance, network)
     assert host.reach.bridges == (network.bridge,)
     assert cloud.hosts['two'].reach == reach.Reach()
+
+
+# --- changes that nobody told the service of
+
+
+def test_a_host_follows_what_was_changed_of_its_networks(
+    cloud: Cloud, flavor: records.Flavor
+) -> None:
+    mine, others = make_network(0), make_network(1)
+    one, two = cloud.services['one'], cloud.services['two']
+    allocate(one, stores.store_instance(flavor), mine)
+    allocate(two, stores.store_instance(flavor), others)
+    for service in (one, two):
+        service.watch()
+        service.watch()
+    host = cloud.hosts['one']
+    calls = host.calls
+    API.modify_network(mine.uuid, dns=('192.0.2.9',), mtu=1400)
+    API.modify_network(others.uuid, dns=('192.0.2.10',))
+
+    one.watch()
+
+    assert host.networks[mine.uuid].dhcp.dns == ('192.0.2.9',)
+    assert (host.networks[mine.uuid].dhcp.mtu, host.networks[mine.uuid].link.mtu) == (1400, 1400)
+    assert host.calls == calls + 1
+    one.watch()
+    assert host.calls == calls + 1
+    assert cloud.hosts['two'].networks[others.uuid].dhcp.dns == ()
+    two.watch()
+    assert cloud.hosts['two'].networks[others.uuid].dhcp.dns == ('192.0.2.10',)
+
+
+def test_a_network_that_goes_leaves_its_host(cloud: Cloud, flavor: records.Flavor) -> None:
+    network, moved = make_network(0), make_network(1)
+    service, host = cloud.services['one'], cloud.hosts['one']
+    instance = stores.store_instance(flavor)
+    allocate(service, instance, network, moved)
+    service.watch()
+    db.vifs_deallocate(instance.uuid)  # and no host is told
+    assert set(host.networks) == {network.uuid, moved.uuid}
+    API.delete_network(network.uuid)
+    db.network_update(moved.uuid, host='two')
+
+    service.watch()
+
+    assert host.networks == {}
+
+
+def test_what_failed_of_a_change_does_not_end_the_watch(
+    cloud: Cloud, flavor: records.Flavor
+) -> None:
+    network = make_network(0)
+    service, host = cloud.services['one'], cloud.hosts['one']
+    allocate(service, stores.store_instance(flavor), network)
+    host.broken.add(network.uuid)
+    API.modify_network(network.uuid, mtu=1400)
+    service.watch()
+    host.broken.clear()
+    API.modify_network(network.uuid, mtu=1300)
+    service.watch()
+    assert host.networks[network.uuid].link.mtu == 1300

@@ -14,7 +14,7 @@ from nova.tests.integration.cloud import clouds
 def cloud() -> Iterator[clouds.Cloud]:
     """A cloud in one process, on SQLite, which has booted a guest on every network before: what a
     first boot leaves for the next ones (cached image, helpers, networks' hosts) is there."""
-    settings = compute.Settings()
+    settings = compute.Settings(extra={'network': {'project_ranges': '10.128.0.0/9'}})
     with clouds.running('cloud', settings) as sandbox:
         made = clouds.fill(sandbox, settings, list(clouds.NETWORKS))
         with made.booted(list(clouds.NETWORKS)) as server:

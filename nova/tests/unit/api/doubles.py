@@ -17,6 +17,7 @@ from nova.api import app
 import nova.conf
 from nova.db import records
 from nova.network import model
+from nova.network.network_spec import NetworkSpec
 
 NOW = datetime.datetime(2025, 1, 31, 12, 0, 30, 250000, tzinfo=datetime.UTC)
 IMAGE = '11111111-0000-4000-8000-000000000001'
@@ -334,9 +335,18 @@ class MemoryFloatingIps:
 
 @dataclasses.dataclass
 class MemoryNetworkApi:
+    """``calls`` holds what was asked of it; ``error`` is raised by whatever changes something."""
+
     floating_ips: MemoryFloatingIps = dataclasses.field(default_factory=MemoryFloatingIps)
     networks: list[records.Network] = dataclasses.field(default_factory=list)
     infos: dict[str, model.NetworkInfo] = dataclasses.field(default_factory=dict)
+    error: Exception | None = None
+    calls: list[tuple[Any, ...]] = dataclasses.field(default_factory=list)
+
+    def _change(self, *call: Any) -> None:
+        if self.error is not None:
+            raise self.error
+        self.calls.append(call)
 
     def list_networks(self, context: Context) -> Sequence[records.Network]:
         return self.networks
@@ -346,6 +356,37 @@ class MemoryNetworkApi:
             if network.uuid == network_uuid:
                 return network
         raise exception.NetworkNotFound(network_id=network_uuid)
+
+    def create_networks(
+        self, spec: NetworkSpec, count: int | None, prefix_length: int | None, /
+    ) -> Sequence[records.Network]:
+        self._change('create', spec, count, prefix_length)
+        return [build_network(number) for number in range(7, 7 + (count or 1))]
+
+    def delete_network(self, network_uuid: str, /) -> None:
+        self.get_network(Context(), network_uuid)
+        self._change('delete', network_uuid)
+
+    def modify_network(self, network_uuid: str, /, **changes: Any) -> records.Network:
+        network = self.get_network(Context(), network_uuid)
+        self._change('modify', network_uuid, changes)
+        return network
+
+    def add_network_to_project(
+        self, network_uuid: str | None, project_id: str, /
+    ) -> records.Network:
+        self._change('add', network_uuid, project_id)
+        return self.networks[0]
+
+    def create_project_networks(
+        self, context: Context, spec: NetworkSpec, count: int | None, prefix_length: int | None, /
+    ) -> Sequence[records.Network]:
+        self._change('create of project', spec, count, prefix_length)
+        return [build_network(number) for number in range(7, 7 + (count or 1))]
+
+    def delete_project_network(self, context: Context, network_uuid: str, /) -> None:
+        self.get_network(context, network_uuid)
+        self._change('delete of project', network_uuid)
 
     def network_infos(self, instance_uuids: Sequence[str], /) -> dict[str, model.NetworkInfo]:
         return {uuid: self.infos[uuid] for uuid in instance_uuids if uuid in self.infos}
