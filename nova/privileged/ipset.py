@@ -1,0 +1,109 @@
+"""Sets of addresses that rules of iptables refer to by name (man 8 ipset).
+
+A set is replaced by a new one that takes its name, so that a packet meets the old content or the
+new one, and rules go on referring to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+import errno
+import re
+import subprocess
+
+from nova import privileged
+
+#: The name, the type, the IP version, and the entries: ``10.0.0.0/8``, or with a protocol and a
+#: port (for ICMP the type and the code) ``10.0.0.0/8,udp:53``.
+Set = tuple[str, str, int, Sequence[str]]
+
+_NAME = re.compile(r'nova-[a-z0-9-]{1,26}')
+_ENTRY = re.compile(r'[0-9a-f.:]+(/[0-9]{1,3})?(,[0-9]{1,3}:[0-9]{1,5}([/-][0-9]{1,5})?)?')
+_KINDS = {'hash:net': 'n', 'hash:net,port': 'p'}
+#: Sixteen times what a set holds unless told otherwise. Room is taken as it is needed.
+_MAX_ENTRIES = 1 << 20
+_SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+
+@privileged.network.entrypoint
+def ensure(sets: Sequence[Set]) -> None:
+    """Have these sets with these entries and no others. The order of the sets is that in which
+    they change; each one changes at once.
+
+    :raises OSError: EPERM, a name is not one of ours; EINVAL, an entry is not one; EIO, the kernel
+        refused, as it does when a set of this name is of another type.
+    """
+    lines = [line for wanted in sets for line in _render(*wanted)]
+    if lines:
+        _run(['restore'], '\n'.join(lines) + '\n')
+
+
+@privileged.network.entrypoint
+def remove(names: Sequence[str]) -> list[str]:
+    """Remove these sets; those that are not there are no error.
+
+    :returns: those that rules still refer to.
+    :raises OSError: EPERM, a name is not one of ours.
+    """
+    for name in names:
+        _check_name(name)
+    there = _names()
+    left = []
+    for name in sorted(there.intersection(names)):
+        try:
+            _run(['destroy', name], '')
+        except OSError:
+            left.append(name)
+    return left
+
+
+@privileged.network.entrypoint
+def list_names() -> list[str]:
+    """The names of all sets of ours.
+
+    :raises OSError: EIO, the kernel has no such sets; ENOENT, there is no ``ipset``.
+    """
+    return sorted(_names())
+
+
+def _names() -> set[str]:
+    return {name for name in _run(['list', '-n'], '').split() if _NAME.fullmatch(name)}
+
+
+def _render(name: str, kind: str, version: int, entries: Iterable[str]) -> Iterable[str]:
+    """Lines of ``ipset restore``."""
+    _check_name(name)
+    if kind not in _KINDS or version not in (4, 6):
+        raise OSError(errno.EINVAL, f'{name}: no set of {kind} for IPv{version}')
+    kind_text = f'{kind} family {"inet" if version == 4 else "inet6"} maxelem {_MAX_ENTRIES}'
+    # One for each type: what a failure leaves behind is of the type that is wanted next.
+    new = f'nova-new-{_KINDS[kind]}{version}'
+    yield f'create {name} {kind_text} -exist'
+    yield f'create {new} {kind_text} -exist'
+    yield f'flush {new}'
+    for entry in entries:
+        if _ENTRY.fullmatch(entry) is None:
+            raise OSError(errno.EINVAL, f'{name}: {entry[:100]!r} is no entry')
+        yield f'add {new} {entry} -exist'
+    yield f'swap {new} {name}'
+    yield f'destroy {new}'
+
+
+def _check_name(name: str) -> None:
+    if _NAME.fullmatch(name) is None or name.startswith('nova-new-'):
+        raise OSError(errno.EPERM, f'no set of ours: {name[:100]!r}')
+
+
+def _run(words: Sequence[str], text: str) -> str:
+    done = subprocess.run(
+        ['ipset', *words],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={'PATH': _SEARCH_PATH},
+    )
+    if done.returncode != 0:
+        raise OSError(errno.EIO, done.stderr.strip()[:2000])
+    return done.stdout
