@@ -18,6 +18,7 @@
     │   ├── NetworkNotFound
     │   ├── VifNotFound
     │   ├── HostNotFound
+    │   ├── ServiceNotFound
     │   ├── FloatingIpNotFound
     │   ├── FloatingIpPoolNotFound
     │   ├── NoMoreFloatingIps
@@ -156,6 +157,10 @@ class NoMoreFloatingIps(NotFound):
 
 class HostNotFound(NotFound):
     msg_fmt = 'Host %(host)s could not be found.'
+
+
+class ServiceNotFound(NotFound):
+    msg_fmt = 'Service %(binary)s on host %(host)s could not be found.'
 
 
 class SecurityGroupNotFound(NotFound):

@@ -198,6 +198,14 @@ def service_list(conf: Any, arguments: argparse.Namespace) -> None:
     _print_rows(arguments, columns, rows)
 
 
+def service_enable(_conf: Any, arguments: argparse.Namespace) -> None:
+    db.service_set_disabled(arguments.host, arguments.binary, False)
+
+
+def service_disable(_conf: Any, arguments: argparse.Namespace) -> None:
+    db.service_set_disabled(arguments.host, arguments.binary, True, arguments.reason)
+
+
 # --- printing
 
 
@@ -355,3 +363,9 @@ def _add_floating(noun: argparse.ArgumentParser) -> None:
 def _add_service(noun: argparse.ArgumentParser) -> None:
     verbs = noun.add_subparsers(required=True, metavar='VERB')
     _verb(verbs, 'list', service_list, 'list the services and whether they are up')
+    enable = _verb(verbs, 'enable', service_enable, 'let a service have new work again')
+    disable = _verb(verbs, 'disable', service_disable, 'keep new work from a service')
+    for verb in (enable, disable):
+        verb.add_argument('host', metavar='HOST')
+        verb.add_argument('--binary', default='nova-compute', help='default: nova-compute')
+    disable.add_argument('--reason', help='for other operators')

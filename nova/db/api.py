@@ -27,6 +27,7 @@ from nova.db.hosts import (
     instance_claim,
     service_list,
     service_report,
+    service_set_disabled,
 )
 from nova.db.instances import (
     ANY,
@@ -133,6 +134,7 @@ __all__ = [
     'security_groups_state',
     'service_list',
     'service_report',
+    'service_set_disabled',
     'vif_add_address',
     'vif_attach',
     'vif_free',

@@ -64,6 +64,25 @@ def service_list() -> tuple[records.Service, ...]:
 
 
 @retry.on_deadlock
+def service_set_disabled(
+    host: str, binary: str, disabled: bool, reason: str | None = None
+) -> records.Service:
+    """Whether the service gets new work.
+
+    :param reason: for other operators; forgotten when it is enabled.
+    :raises ServiceNotFound: no such service ever reported.
+    """
+    service = models.Service
+    with session.database().writer() as db:
+        row = db.scalar(sa.select(service).where(service.host == host, service.binary == binary))
+        if row is None:
+            raise exception.ServiceNotFound(binary=binary, host=host)
+        row.disabled, row.disabled_reason = disabled, reason if disabled else None
+        db.flush()
+        return _read_service(row)
+
+
+@retry.on_deadlock
 def compute_node_report(
     host: str,
     *,

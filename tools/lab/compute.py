@@ -51,11 +51,17 @@ def start(sandbox: Sandbox, settings: Settings | None = None) -> Daemon:
     return start_services(sandbox, settings or Settings(), EMBEDDED)[0]
 
 
-def start_services(sandbox: Sandbox, settings: Settings, names: Sequence[str]) -> list[Daemon]:
-    """Prepare the host and the database, start services and wait until they are up."""
+def start_services(
+    sandbox: Sandbox, settings: Settings, names: Sequence[str], *, sync: bool = True
+) -> list[Daemon]:
+    """Prepare the host and the database, start services and wait until they are up.
+
+    :param sync: False on a further host of a cloud, which finds the database ready
+    """
     prepare_host(sandbox)
     write_config(sandbox, settings)
-    manage(sandbox, 'db', 'sync')
+    if sync:
+        manage(sandbox, 'db', 'sync')
     daemons = [start_service(sandbox, name) for name in names]
     wait_up(sandbox, daemons)
     return daemons
@@ -158,14 +164,16 @@ def wait_up(sandbox: Sandbox, daemons: Sequence[Daemon], timeout_s: float = 90.0
 
 
 def all_report(sandbox: Sandbox, daemons: Sequence[Daemon]) -> bool:
-    """Whether every service of these processes has reported since its process was started.
+    """Whether every service of these processes, all of this host, has reported since its process
+    was started.
 
     Raises SandboxError if a process ended meanwhile.
     """
     for daemon in daemons:
         if not daemon.is_alive():
             raise SandboxError(f'{daemon.name} ended\n{daemon.tail()}')
-    seen = {record['binary']: last_seen(record) for record in services(sandbox)}
+    here = [record for record in services(sandbox) if record['host'] == sandbox.name]
+    seen = {record['binary']: last_seen(record) for record in here}
     # Reports have whole seconds: one in the second of the start may be the predecessor's.
     return all(
         seen.get(binary, 0.0) > daemon.since

@@ -159,3 +159,15 @@ def test_a_service_has_one_row_however_often_it_reports() -> None:
     assert second.last_seen_at >= first.last_seen_at
     with pytest.raises(exception.HostNotFound):
         db.compute_node_get('h')
+
+
+def test_a_disabled_service_says_why_until_it_is_enabled() -> None:
+    db.service_report('h', 'nova-compute')
+    db.service_set_disabled('h', 'nova-compute', True, 'a fan is broken')
+    db.service_report('h', 'nova-compute')
+    (service,) = db.service_list()
+    assert (service.disabled, service.disabled_reason) == (True, 'a fan is broken')
+    enabled = db.service_set_disabled('h', 'nova-compute', False)
+    assert (enabled.disabled, enabled.disabled_reason) == (False, None)
+    with pytest.raises(exception.ServiceNotFound, match='nova-network on host h'):
+        db.service_set_disabled('h', 'nova-network', True)

@@ -10,6 +10,7 @@ import os
 from typing import Any
 
 from lab import clients, compute, guest_image, guest_report, identity, images, libvirtd, rest
+from lab.daemon import Daemon
 from lab.inventory import Inventory, diff, take
 from lab.sandbox import Sandbox, wait_until
 
@@ -18,7 +19,7 @@ BUILD_TIMEOUT_S = 120
 REPORT_TIMEOUT_S = 120
 
 #: What a first boot may leave on a host, for the boots that follow.
-_WARM = (
+WARM = (
     # the privileged helper stays once it was needed
     r'privsep-helper',
     # ... and so does the image, in the cache
@@ -144,8 +145,8 @@ class Cloud:
         before = self.inventory()
         yield
         # a process that was told to end may take a moment
-        wait_until(lambda: not diff(before, self.inventory(), allow=_WARM), 10, 0.5)
-        found = diff(before, self.inventory(), allow=_WARM)
+        wait_until(lambda: not diff(before, self.inventory(), allow=WARM), 10, 0.5)
+        found = diff(before, self.inventory(), allow=WARM)
         assert found == [], found
 
     def upload(self, name: str, path: str, disk_format: str = 'qcow2') -> str:
@@ -170,10 +171,12 @@ def running(
     settings: compute.Settings,
     services: Sequence[str] = compute.EMBEDDED,
     prepare: Callable[[Sandbox], None] = lambda _sandbox: None,
+    daemons: dict[tuple[str, str], Daemon] | None = None,
 ) -> Iterator[Sandbox]:
     """A sandbox host with libvirtd, Keystone, Glance and these services; gone in the end.
 
     :param prepare: starts what the services need besides.
+    :param daemons: gets the services, by the host's name and their own.
     """
     sandbox = Sandbox(f'{name}-{os.getpid()}')
     try:
@@ -183,7 +186,9 @@ def running(
         prepare(sandbox)
         keystone.wait_answer(identity.URL)
         glance.wait_answer(f'{images.URL}/healthcheck')
-        compute.start_services(sandbox, settings, services)
+        for daemon in compute.start_services(sandbox, settings, services):
+            if daemons is not None:
+                daemons[sandbox.name, daemon.name] = daemon
         yield sandbox
     finally:
         sandbox.down()

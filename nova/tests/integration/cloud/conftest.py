@@ -8,6 +8,7 @@ import pytest
 
 from lab import compute
 from nova.tests.integration.cloud import clouds
+from nova.tests.integration.cloud import two_hosts as pair
 
 
 @pytest.fixture(scope='session')
@@ -19,4 +20,17 @@ def cloud() -> Iterator[clouds.Cloud]:
         made = clouds.fill(sandbox, settings, list(clouds.NETWORKS))
         with made.booted(list(clouds.NETWORKS)) as server:
             server.console()
+        yield made
+
+
+#: On the two hosts' wires; an untagged wire carries one network.
+PAIR_NETWORKS = {'across': ('10.71.0.0/24', '--physical-network', 'red')}
+
+
+@pytest.fixture(scope='session')
+def two_hosts() -> Iterator[pair.Cloud]:
+    """A cloud of two hosts, either of which has booted a guest before."""
+    with pair.running('pair', PAIR_NETWORKS) as made:
+        with made.deleted(*made.boot_on_each(['across'])):
+            pass
         yield made
