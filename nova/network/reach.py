@@ -5,6 +5,10 @@ So what comes in from one of our bridges and would leave by another is dropped, 
 allowed it or it came to a floating IP. Towards the world a guest keeps its own address, unless it
 has a floating IP, or its network an egress interface: what leaves there has the address of that
 interface.
+
+The host itself is not there for guests (OSSN-0018): who comes by a bridge of ours may ask for
+DHCP, DNS, metadata and an echo, and for nothing else. Bridges of flat networks are the operator's,
+who may reach the host that way.
 """
 
 from __future__ import annotations
@@ -15,10 +19,12 @@ import dataclasses
 import netaddr
 
 from nova.db import records
-from nova.network import names
+from nova.network import model, names
 
 #: Family and name.
 TABLE = 'inet nova-nat'
+#: Where the metadata service answers, as nft says it.
+METADATA = ('ip daddr 169.254.169.254', 'ip6 daddr fe80::a9fe:a9fe')
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +62,8 @@ class Floating:
 class Reach:
     """``allowed`` are pairs (in, out) of bridges between which is forwarded. ``floating`` are the
     floating IPs that lead here; this host has them on ``floating_interface`` (None: somebody
-    routes them to it). ``ranges`` are those of the networks."""
+    routes them to it). ``ranges`` are those of the networks. ``guarded`` are the bridges from which
+    only the services for guests are reached."""
 
     bridges: tuple[str, ...] = ()
     allowed: tuple[tuple[str, str], ...] = ()
@@ -64,6 +71,7 @@ class Reach:
     floating: tuple[Floating, ...] = ()
     floating_interface: str | None = None
     ranges: tuple[str, ...] = ()
+    guarded: tuple[str, ...] = ()
 
 
 def plan_reach(
@@ -95,6 +103,7 @@ def plan_reach(
         floating_interface=interface,
         ranges=tuple(sorted(str(netaddr.IPNetwork(n.cidr).cidr) for n in networks if n.cidr)),
         bridges=tuple(sorted(bridges)),
+        guarded=tuple(sorted({n.bridge for n in networks if n.kind is not model.NetworkKind.FLAT})),
         allowed=tuple(sorted(set(pairs))),
         egresses=tuple(_egresses(networks, options)),
     )
@@ -129,6 +138,7 @@ def render_table(reach: Reach) -> tuple[str, ...]:
         _rule('forward', 'iifname . oifname @allowed accept'),
         _rule('forward', 'ct status dnat accept'),
         _rule('forward', 'iifname @bridges oifname @bridges drop'),
+        *_guard(reach.guarded),
         *_translate_in(reach.floating),
         _chain('postrouting', 'nat', 'postrouting', 100),
         *_translate_out(reach),
@@ -136,6 +146,26 @@ def render_table(reach: Reach) -> tuple[str, ...]:
             _rule('postrouting', f'ip saddr {egress.cidr} oifname "{egress.interface}" masquerade')
             for egress in reach.egresses
         ),
+    )
+
+
+def _guard(bridges: Sequence[str]) -> tuple[str, ...]:
+    """What is addressed to this host itself, be it routed here from elsewhere or not."""
+    if not bridges:
+        return ()
+    services = (
+        'meta l4proto { icmp, ipv6-icmp }',
+        'udp dport { 53, 67, 547 }',
+        'tcp dport 53',
+        *(f'{family} tcp dport 80' for family in METADATA),
+    )
+    return (
+        _set('guarded', 'ifname', [f'"{name}"' for name in bridges]),
+        _chain('input', 'filter', 'input', -10),
+        _rule('input', 'iifname != @guarded accept'),
+        _rule('input', 'ct state established,related accept'),
+        *(_rule('input', f'{service} accept') for service in services),
+        _rule('input', 'counter drop'),
     )
 
 
