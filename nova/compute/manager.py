@@ -169,8 +169,8 @@ class ComputeManager:
         """Called from time to time."""
         self.report_resources()
         self.tidy()
-        # a message about a group may have been lost
-        self.refresh_security_groups(nova_context.service_context(), group_uuids=())
+        # a message about a group may have been lost, and somebody may have flushed our rules
+        self._refresh_firewall(repair=True)
 
     def report_resources(self) -> None:
         """Store what this host has."""
@@ -295,6 +295,10 @@ class ComputeManager:
         """Have this host's NICs follow their groups as they are in the database now, and store what
         is in force on each. The database is read, not the message: one that comes late or twice
         does no harm."""
+        applied = self._refresh_firewall()
+        LOG.debug('security groups %s: %d NIC(s) follow', group_uuids, applied)
+
+    def _refresh_firewall(self, *, repair: bool = False) -> int:
         with lockutils.lock(_GROUPS_LOCK):
             names = {i.uuid: i.name for i in db.instance_list(host=self._host)}
             infos = self._network_reads.network_infos(list(names))
@@ -302,11 +306,11 @@ class ComputeManager:
             state = db.security_groups_state(security_groups.groups_of_vifs(vifs))
             guests = {names[uuid]: info for uuid, info in infos.items() if len(info)}
             ruleset = security_groups.build_ruleset(state)
-            applied = self._driver.apply_security_groups(guests, ruleset)
+            applied = self._driver.apply_security_groups(guests, ruleset, repair=repair)
             db.vifs_set_firewall_revision(
                 {v.id: state.revision_of(v.security_groups) for v in vifs if v.id in applied}
             )
-        LOG.debug('security groups %s: %d NIC(s) follow', group_uuids, len(applied))
+        return len(applied)
 
     # --- NICs
 
@@ -335,8 +339,9 @@ class ComputeManager:
             )
             with contextlib.ExitStack() as undo:
                 undo.callback(self._give_up, context, instance, vif)
-                self._driver.attach_interface(instance, vif)
+                # before the first frame: the host knows its groups, others let the new NIC in
                 self._follow_groups(context, vif)
+                self._driver.attach_interface(instance, vif)
                 db.vif_set_state(vif.id, model.VifState.ACTIVE)
                 undo.pop_all()
             LOG.info('%s has NIC %d', instance_uuid, vif.index)

@@ -43,7 +43,8 @@ def ensure_bridge(name: str, alias: str, uplink: str | None, mtu: int | None) ->
     A bridge of ours carries ``alias``. One that somebody else made is used as it is. Ours
     forwards at once (no spanning tree, no delay), has a MAC address that stays the same whatever
     is plugged into it, and no IPv6 address of its own, so that guests do not reach the host
-    through it (OSSN-0069).
+    through it (OSSN-0069). No bridge learns from frames to 01:80:c2:00:00:0e (LLDP), which pass by
+    all filters, so that none teaches it a forged address.
 
     :returns: whether the bridge was made now.
     :raises OSError: it cannot be made; the uplink is missing, in another bridge, or has addresses
@@ -56,6 +57,7 @@ def ensure_bridge(name: str, alias: str, uplink: str | None, mtu: int | None) ->
             bridge, made = _make_bridge(ipr, name, alias, port, mtu)
         if _kind(bridge) != 'bridge':
             raise OSError(errno.EEXIST, f'{name} exists and is not a bridge')
+        _stop_link_local_learning(name, bridge['index'])
         if bridge.get('ifalias') != alias:
             return made
         if mtu is not None and bridge.get('mtu') != mtu:
@@ -96,20 +98,12 @@ def identify(name: str) -> tuple[int, str]:
         return int(link['index']), str(link.get('address'))
 
 
-@privileged.network.entrypoint
-def stop_link_local_learning(name: str) -> None:
-    """Have the bridge ``name`` learn no address from frames to 01:80:c2:00:00:0e (LLDP), which
-    pass by the hooks of netfilter.
-
-    :raises OSError: there is no such device, or it is no bridge.
-    """
-    with _netlink() as ipr:
-        index = _get(ipr, name)['index']
+def _stop_link_local_learning(name: str, index: int) -> None:
+    """By hand, since pyroute2 does not know this option (include/uapi/linux/if_link.h)."""
     no_ll_learn = struct.pack('=II', 1, 1)  # struct br_boolopt_multi: value and mask
     data = _attribute(_IFLA_INFO_DATA, _attribute(_IFLA_BR_MULTI_BOOLOPT, no_ll_learn))
     info = _attribute(_IFLA_LINKINFO, _attribute(_IFLA_INFO_KIND, b'bridge') + data)
     message = struct.pack('=BxHiII', socket.AF_UNSPEC, 0, index, 0, 0) + info
-    # By hand, since pyroute2 does not know this option (include/uapi/linux/if_link.h).
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
         kernel.bind((0, 0))
         header = struct.pack('=IHHII', 16 + len(message), _RTM_NEWLINK, _REQUEST_ACK, 1, 0)

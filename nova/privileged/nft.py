@@ -12,8 +12,9 @@ import ctypes
 import errno
 import functools
 import json
-import pathlib
 import re
+import socket
+import struct
 import subprocess
 import threading
 from typing import Any
@@ -22,6 +23,7 @@ from nova import privileged
 from nova.privileged import sysctl
 
 _JSON = 1 << 4  # NFT_CTX_OUTPUT_JSON
+_NETLINK_NETFILTER, _GETGEN = 12, 10 << 8 | 16  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GETGEN
 _LINE = re.compile(
     r'(add|delete|flush) (table|chain|set|map|element|rule|counter) '
     r'(bridge|inet) nova(-nat)?( [^\n]*)?'
@@ -31,16 +33,51 @@ _kept = threading.local()
 
 
 @privileged.network.entrypoint
-def change(lines: Sequence[str]) -> None:
+def change(lines: Sequence[str]) -> int | None:
     """Carry out a batch on our tables, ``nova`` and ``nova-nat``, wholly or not at all.
 
+    :returns: the :func:`generation` that it has made; None if there were others meanwhile.
     :raises OSError: the kernel or libnftables refused; the text says what.
     """
-    for line in lines:
-        if _LINE.fullmatch(line) is None or not _is_one_command(line):
-            raise OSError(errno.EPERM, f'not a change of our tables: {line[:200]}')
+    text = _join(lines)
     with _lock:
-        _run('\n'.join(lines))
+        before = _generation()
+        _run(text)
+        after = _generation()
+    return after if after == before + 1 else None
+
+
+@privileged.network.entrypoint
+def check(lines: Sequence[str]) -> None:
+    """Find out whether the kernel would take a batch, which is not carried out.
+
+    :raises OSError: it would not.
+    """
+    text = _join(lines)
+    with _lock:
+        library, context = _context()
+        library.nft_ctx_set_dry_run(context, True)
+        try:
+            _run(text)
+        finally:
+            library.nft_ctx_set_dry_run(context, False)
+
+
+@privileged.network.entrypoint
+def generation() -> int:
+    """A number that every change of any rules of nftables in this namespace counts up."""
+    return _generation()
+
+
+@privileged.network.entrypoint
+def counters() -> dict[str, int]:
+    """How many packets each named counter of the tables ``nova`` has seen."""
+    found: dict[str, int] = {}
+    for family in ('bridge', 'inet'):
+        for item in _listing(f'list counters table {family} nova'):
+            if 'counter' in item:
+                found[item['counter']['name']] = int(item['counter']['packets'])
+    return found
 
 
 @privileged.network.entrypoint
@@ -63,20 +100,7 @@ def forget_tap(device: str) -> None:
 def read() -> list[dict[str, Any]]:
     """What is in the tables ``nova``, in the format of libnftables-json(5); empty if there are
     none."""
-    found: list[dict[str, Any]] = []
-    with _lock:
-        library, context = _context()
-        library.nft_ctx_output_set_flags(context, _JSON)
-        try:
-            for family in ('bridge', 'inet'):
-                try:
-                    text = _run(f'list table {family} nova')
-                except OSError:
-                    continue  # there is none
-                found += json.loads(text)['nftables']
-        finally:
-            library.nft_ctx_output_set_flags(context, 0)
-    return found
+    return [item for family in ('bridge', 'inet') for item in _listing(f'list table {family} nova')]
 
 
 @privileged.network.entrypoint
@@ -87,7 +111,7 @@ def ensure_bridged_packets_tracked() -> bool:
     """
     for family in ('iptables', 'ip6tables'):
         sysctl.write(f'net/bridge/bridge-nf-call-{family}', '1')
-    return pathlib.Path('/proc/sys/net/bridge/bridge-nf-call-iptables').exists()
+    return sysctl.exists('net/bridge/bridge-nf-call-iptables')
 
 
 @privileged.network.entrypoint
@@ -132,6 +156,43 @@ def close() -> None:
         kept[0].nft_ctx_free(kept[1])
 
 
+def _join(lines: Sequence[str]) -> str:
+    for line in lines:
+        if _LINE.fullmatch(line) is None or not _is_one_command(line):
+            raise OSError(errno.EPERM, f'not a change of our tables: {line[:200]}')
+    return '\n'.join(lines)
+
+
+def _listing(command: str) -> list[dict[str, Any]]:
+    """In the format of libnftables-json(5); empty if there is no such table."""
+    with _lock:
+        library, context = _context()
+        library.nft_ctx_output_set_flags(context, _JSON)
+        try:
+            found: list[dict[str, Any]] = json.loads(_run(command))['nftables']
+        except OSError:
+            return []
+        finally:
+            library.nft_ctx_output_set_flags(context, 0)
+    return found
+
+
+def _generation() -> int:
+    """NFT_MSG_GETGEN (include/uapi/linux/netfilter/nf_tables.h), which libnftables keeps for
+    itself."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as kernel:
+        kernel.bind((0, 0))
+        kernel.send(struct.pack('=IHHIIBBH', 20, _GETGEN, 1, 1, 0, 0, 0, 0))  # NLM_F_REQUEST
+        answer = kernel.recv(65536)
+    # struct nlmsghdr, struct nfgenmsg, and the first attribute, NFTA_GEN_ID, in network order
+    length, kind, number = struct.unpack_from('=HH', answer, 20) + struct.unpack_from(
+        '!I', answer, 24
+    )
+    if (length, kind) != (8, 1):
+        raise OSError(errno.EIO, 'the kernel does not tell the generation of its rules')
+    return int(number)
+
+
 def _is_one_command(line: str) -> bool:
     """Whether no semicolon ends it: they stand in braces only."""
     depth = 0
@@ -172,6 +233,7 @@ def _library() -> Any:
     for name in ('nft_ctx_free', 'nft_ctx_buffer_output', 'nft_ctx_buffer_error'):
         getattr(library, name).argtypes = [pointer]
     library.nft_ctx_output_set_flags.argtypes = [pointer, ctypes.c_uint]
+    library.nft_ctx_set_dry_run.argtypes = [pointer, ctypes.c_bool]
     library.nft_run_cmd_from_buffer.argtypes = [pointer, ctypes.c_char_p]
     for name in ('nft_ctx_get_output_buffer', 'nft_ctx_get_error_buffer'):
         getattr(library, name).argtypes = [pointer]

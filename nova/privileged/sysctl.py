@@ -76,3 +76,8 @@ def write(key: str, value: str) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def exists(key: str) -> bool:
+    """Whether this kernel has ``key``."""
+    return (_ROOT / key).exists()

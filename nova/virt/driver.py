@@ -118,11 +118,16 @@ class ComputeDriver(abc.ABC):
 
     @abc.abstractmethod
     def apply_security_groups(
-        self, guests: Mapping[str, model.NetworkInfo], ruleset: rules.Ruleset
+        self,
+        guests: Mapping[str, model.NetworkInfo],
+        ruleset: rules.Ruleset,
+        *,
+        repair: bool = False,
     ) -> frozenset[str]:
         """Have the NICs of these guests, by instance name, follow ``ruleset``, which holds all
         groups that they are in. A NIC that is not there yet is no error.
 
+        :param repair: look also whether somebody else has changed the rules, and put them right.
         :returns: the ids of the NICs on which the rules are in force now.
         """
 

@@ -103,7 +103,11 @@ class FakeDriver(driver.ComputeDriver):
         return text.encode()[-max_bytes:]
 
     def apply_security_groups(
-        self, guests: Mapping[str, model.NetworkInfo], ruleset: rules.Ruleset
+        self,
+        guests: Mapping[str, model.NetworkInfo],
+        ruleset: rules.Ruleset,
+        *,
+        repair: bool = False,
     ) -> frozenset[str]:
         self.ruleset = ruleset
         for uuid, (instance, _) in list(self.guests.items()):

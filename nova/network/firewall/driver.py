@@ -44,5 +44,19 @@ class FirewallDriver(Protocol):
     def refresh(self, ruleset: rules.Ruleset) -> None:
         """Have every NIC follow ``ruleset``, whose groups have changed."""
 
+    def repair(self) -> bool:
+        """Have in the kernel what the driver was told, should somebody else have changed it.
+
+        :returns: whether somebody had.
+        """
+
+    def holds(self, nic: rules.NicPolicy, ruleset: rules.Ruleset) -> bool:
+        """Whether the kernel has in force all that this NIC needs. Nothing is changed, and the
+        driver need not have been told of it."""
+
+    def drops(self) -> Mapping[str, int]:
+        """How many frames this host has dropped, by the reason
+        (:class:`nova.network.firewall.interpreter.Verdict`), as far as they are counted."""
+
     def remove(self, instance_name: str, devices: Iterable[str] | None = None) -> None:
         """Forget these NICs of the instance, or all, which are gone from the host."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 import dataclasses
 
-import netaddr
-
 from nova.network.firewall import interpreter, rules
 
 _ORIGINAL = ('src', 'dst', 'sport', 'dport', 'type', 'code', 'id')
@@ -62,6 +60,34 @@ def _halves(pairs: Iterable[tuple[str, str]]) -> tuple[dict[str, str], dict[str,
     return original, answers
 
 
+def choose_tightened(old: rules.Ruleset, new: rules.Ruleset) -> frozenset[str] | None:
+    """The groups that may admit less under ``new`` than under ``old``; None: provider rules do
+    so, which concern every NIC."""
+    before = {group.id: group for group in old.groups}
+    after = {group.id: group for group in new.groups}
+    changed = [
+        (before[name], after.get(name) or rules.SecurityGroup(id=name))
+        for name in before
+        if before[name] is not after.get(name)
+    ]
+    shrunk = {one.id for one, other in changed if not set(one.members) <= set(other.members)}
+    grown = {one.id for one, other in changed if not set(other.members) <= set(one.members)}
+    is_same = set(new.provider) <= set(old.provider)
+    if not is_same or any(rule.remote_group_id in grown for rule in new.provider):
+        return None
+    lost = {one.id for one, other in changed if not set(one.rules) <= set(other.rules)}
+    return frozenset(lost) | {
+        group.id
+        for group in new.groups
+        if shrunk and any(rule.remote_group_id in shrunk for rule in group.rules)
+    }
+
+
+def is_concerned(nic: rules.NicPolicy, tightened: frozenset[str] | None) -> bool:
+    """Whether connections of this NIC may have lost what admitted them."""
+    return tightened is None or not tightened.isdisjoint(nic.groups or ())
+
+
 def choose_cut(
     connections: Iterable[Connection],
     nics: Mapping[str, rules.NicPolicy],
@@ -70,14 +96,16 @@ def choose_cut(
 ) -> list[Connection]:
     """Those that a NIC's groups do not admit (any more). ``zones`` gives the number of a NIC's
     bridge by the NIC's device; the default zone holds what goes through the host."""
+    found = list(connections)
+    if not found:
+        return []
     by_address: dict[str, list[tuple[int, rules.NicPolicy]]] = {}
     for device, nic in nics.items():
         for address in (*nic.first_hop.ipv4, *nic.first_hop.ipv6):
-            canonical = str(netaddr.IPAddress(address))
-            by_address.setdefault(canonical, []).append((zones.get(device, 0), nic))
+            by_address.setdefault(address, []).append((zones.get(device, 0), nic))
     return [
         connection
-        for connection in connections
+        for connection in found
         if any(
             connection.zone in (zone, 0)
             for zone, nic in _refusing(connection.flow, by_address, ruleset)

@@ -1,13 +1,14 @@
 """The driver for nftables: :mod:`nova.network.firewall.nftables_plan`, put in force.
 
 Every change is one batch that holds no more than what differs, so that it is atomic for all NICs
-of an instance, and a NIC more costs the same whatever is there. What is in the kernel is read
-once, when the service starts.
+of an instance, and a NIC more costs the same whatever is there. What is in the kernel is read when
+the service starts, and when somebody else may have changed it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+import contextlib
 import dataclasses
 import errno
 import threading
@@ -15,84 +16,101 @@ import threading
 from oslo_log import log as logging
 
 from nova import exception, privileged
-from nova.network.firewall import flows, nftables_plan, rules
+from nova.network.firewall import flows, nftables_change, nftables_plan, rules
 from nova.privileged import link as privileged_link
 from nova.privileged import nft as privileged_nft
 
 LOG = logging.getLogger(__name__)
 
-
-@dataclasses.dataclass(frozen=True)
-class _Wanted:
-    """What the driver was told."""
-
-    nics: Mapping[str, rules.NicPolicy]
-    owners: Mapping[str, str]
-    ruleset: rules.Ruleset
+_Nics = Mapping[str, rules.NicPolicy | None]
 
 
 class NftablesFirewall:
-    """Keeps the NICs of one host."""
+    """Keeps the NICs of one host.
+
+    :param groups_elsewhere: somebody else judges new connections, see
+        :class:`nova.network.firewall.nftables_plan.Plan`.
+    """
 
     uses_filterref = False
 
-    def __init__(self) -> None:
+    def __init__(self, *, groups_elsewhere: bool = False) -> None:
+        self._groups_elsewhere = groups_elsewhere
         self._lock = threading.RLock()
-        self._wanted = _Wanted({}, {}, rules.Ruleset())
+        # What the driver was told: NICs and the names of their instances, by device.
+        self._nics: dict[str, rules.NicPolicy] = {}
+        self._owners: dict[str, str] = {}
+        self._devices: dict[str, set[str]] = {}
+        self._ruleset = rules.Ruleset()
+        self._given: rules.Ruleset | None = None
         self._bridges: dict[str, nftables_plan.BridgeFacts] = {}
         # What is in the kernel; None until it has been read, and after a failure.
-        self._state: nftables_plan.State | None = None
+        self._plan: nftables_plan.Plan | None = None
+        self._generation: int | None = None
 
     def init_host(
         self, guests: Mapping[str, Iterable[rules.NicPolicy]], ruleset: rules.Ruleset
     ) -> None:
-        try:
-            if not privileged_nft.ensure_bridged_packets_tracked():
-                LOG.warning(
-                    'This kernel has no br_netfilter: answers to connections of NICs with '
-                    'security groups are dropped.'
-                )
-        except privileged.ERRORS as exc:
-            raise exception.FirewallSetupFailed(vif='every interface', reason=str(exc)) from exc
-        found = [(name, nic) for name, nics in guests.items() for nic in nics]
         with self._lock:
-            self._state = None
-            self._put_in_force(
-                _Wanted(
-                    {nic.device: nic for _name, nic in found},
-                    {nic.device: name for name, nic in found},
-                    ruleset,
-                ),
-                set(),
-            )
+            _have_bridged_packets_tracked()
+            found = {name: {nic.device: nic for nic in nics} for name, nics in guests.items()}
+            self._plan, self._ruleset, self._given = None, ruleset, ruleset
+            self._nics, self._owners, self._devices = {}, {}, {}
+            try:
+                self._load({d: nic for nics in found.values() for d, nic in nics.items()}, ruleset)
+            except privileged.ERRORS as exc:
+                LOG.warning('Some guest does not get its rules: %s', exc)
+                found = {n: nics for n, nics in found.items() if self._is_loadable(nics, ruleset)}
+                with self._reported([]):
+                    self._load({d: n for nics in found.values() for d, n in nics.items()}, ruleset)
+            for name, nics in found.items():
+                self._remember(name, nics)
 
     def prepare(
         self, instance_name: str, nics: Iterable[rules.NicPolicy], ruleset: rules.Ruleset
     ) -> None:
         with self._lock:
-            found = {nic.device: nic for nic in nics}
-            self._follow(instance_name, found, set(), _merge(self._wanted.ruleset, ruleset))
+            self._follow(instance_name, {nic.device: nic for nic in nics}, set(), ruleset)
 
     def apply(
         self, instance_name: str, nics: Iterable[rules.NicPolicy], ruleset: rules.Ruleset
     ) -> None:
         now = {nic.device: nic for nic in nics}
         with self._lock:
-            gone = self._devices_of(instance_name) - now.keys()
-            self._follow(instance_name, now, gone, _merge(self._wanted.ruleset, ruleset))
+            gone = self._devices.get(instance_name, set()) - now.keys()
+            self._follow(instance_name, now, gone, ruleset)
 
     def refresh(self, ruleset: rules.Ruleset) -> None:
         with self._lock:
-            self._follow('', {}, set(), _merge(self._wanted.ruleset, ruleset))
+            self._follow('', {}, set(), ruleset)
+
+    def repair(self) -> bool:
+        with self._lock, self._reported([]):
+            if self._plan is not None and self._generation == privileged_nft.generation():
+                return False
+            self._bridges.clear()
+            return self._load(self._nics, self._ruleset)
+
+    def holds(self, nic: rules.NicPolicy, ruleset: rules.Ruleset) -> bool:
+        with self._lock, self._reported([nic.device]):
+            self._bridges.pop(nic.bridge, None)
+            wanted = self._plan_anew({nic.device: nic}, ruleset).state()
+            found = nftables_change.parse_state(privileged_nft.read(), wanted)
+        if found is None or nic.bridge not in self._bridges:
+            return False
+        is_there = wanted.elements.items() <= found.elements.items()
+        return is_there and wanted.chains.items() <= found.chains.items()
+
+    def drops(self) -> Mapping[str, int]:
+        with self._reported([]):
+            found = privileged_nft.counters()
+        return {name.removeprefix('drop_'): count for name, count in found.items()}
 
     def remove(self, instance_name: str, devices: Iterable[str] | None = None) -> None:
         with self._lock:
-            owned = self._devices_of(instance_name)
-            gone = owned if devices is None else owned & set(devices)
-            self._follow(instance_name, {}, gone, self._wanted.ruleset)
-
-    def _devices_of(self, instance_name: str) -> set[str]:
-        return {d for d, owner in self._wanted.owners.items() if owner == instance_name}
+            owned = self._devices.get(instance_name, set())
+            gone = set(owned) if devices is None else owned & set(devices)
+            self._follow(instance_name, {}, gone, self._given or self._ruleset)
 
     def _follow(
         self,
@@ -103,156 +121,165 @@ class NftablesFirewall:
     ) -> None:
         """Have ``now`` and not ``gone``. When it fails, nothing has changed, and NICs that are
         new are closed."""
-        old = self._wanted
+        merged = self._ruleset if ruleset is self._given else merge(self._ruleset, ruleset)
         changed = {
             device: nic
             for device, nic in now.items()
-            if old.nics.get(device) != nic or nic.bridge not in self._bridges
+            if self._nics.get(device) != nic or nic.bridge not in self._bridges
         }
-        if not changed and not gone and ruleset == old.ruleset and self._state is not None:
-            return
-        kept = {d: nic for d, nic in old.nics.items() if d not in gone}
-        owners = {d: owner for d, owner in old.owners.items() if d not in gone}
-        new = _Wanted(
-            {**kept, **changed}, {**owners, **dict.fromkeys(changed, instance_name)}, ruleset
-        )
-        self._put_in_force(new, changed.keys() | gone)
-        self._cut(old, new, changed.keys() | gone)
+        touched: _Nics = {**changed, **dict.fromkeys(gone)}
+        if touched or merged is not self._ruleset or self._plan is None:
+            before = {d: self._nics[d] for d in touched if d in self._nics}
+            with self._reported(touched):
+                self._put_in_force(touched, merged)
+            former, self._ruleset = self._ruleset, merged
+            self._remember(instance_name, touched)
+            self._cut(before, touched, former)
+        self._given = ruleset
 
-    def _put_in_force(self, new: _Wanted, touched: Iterable[str]) -> None:
+    def _remember(self, instance_name: str, nics: _Nics) -> None:
+        for device, nic in nics.items():
+            self._devices.get(self._owners.pop(device, ''), set()).discard(device)
+            self._nics.pop(device, None)
+            if nic is not None:
+                self._nics[device], self._owners[device] = nic, instance_name
+                self._devices.setdefault(instance_name, set()).add(device)
+        if not self._devices.get(instance_name):
+            self._devices.pop(instance_name, None)
+
+    def _put_in_force(self, touched: _Nics, ruleset: rules.Ruleset) -> None:
+        if self._plan is None:
+            self._load_touched(touched, ruleset)
+            return
+        for bridge in {nic.bridge for nic in touched.values() if nic} - self._bridges.keys():
+            self._learn(bridge)
+        old, new = self._plan.follow(touched, ruleset, self._bridges)
+        lines = nftables_change.render_change(old, new)
         try:
-            known = len(self._bridges)
-            fresh = new.nics.keys() if self._state is None else touched
-            found = (new.nics.get(device) for device in fresh)
-            for bridge in {nic.bridge for nic in found if nic} - self._bridges.keys():
-                self._learn(bridge)
-            if self._state is None:
-                self._reload(new)
-            else:
-                try:
-                    self._change(self._state, new, touched, whole=len(self._bridges) > known)
-                except OSError:
-                    # Somebody else may have changed our tables, or the service was not told all:
-                    # what is there is read again, and made as it should be.
-                    LOG.warning('The tables are not as they were left; they are repaired.')
-                    self._bridges.clear()
-                    for bridge in {nic.bridge for nic in new.nics.values()}:
-                        self._learn(bridge)
-                    self._reload(new)
-        except privileged.ERRORS as exc:
-            self._state = None
-            raise exception.FirewallSetupFailed(
-                vif=', '.join(touched) or 'every interface', reason=str(exc)
-            ) from exc
-        self._wanted = new
+            self._generation = privileged_nft.change(lines) if lines else self._generation
+        except OSError as exc:
+            # Somebody else may have changed our tables, or the service was not told all: what is
+            # there is read again, and made as it should be.
+            LOG.warning('The tables are not as they were left; they are repaired: %s', exc)
+            self._bridges.clear()
+            self._load_touched(touched, ruleset)
+
+    def _load_touched(self, touched: _Nics, ruleset: rules.Ruleset) -> None:
+        nics = {**self._nics, **touched}
+        self._load({d: nic for d, nic in nics.items() if nic is not None}, ruleset)
+
+    def _load(self, nics: Mapping[str, rules.NicPolicy], ruleset: rules.Ruleset) -> bool:
+        """Make whatever is in the kernel what it should be; equal parts are not touched.
+
+        :returns: whether it was not so.
+        """
+        self._plan = None
+        plan = self._plan_anew(nics, ruleset)
+        wanted = plan.state()
+        found = nftables_change.parse_state(privileged_nft.read(), wanted)
+        if found is None:
+            LOG.info('Loading the firewall of %d interfaces', len(nics))
+            lines = nftables_change.render_everything(wanted)
+        else:
+            lines = nftables_change.render_change(found, wanted)
+        self._generation = privileged_nft.change(lines) if lines else privileged_nft.generation()
+        self._plan = plan
+        return bool(lines)
+
+    def _plan_anew(
+        self, nics: Mapping[str, rules.NicPolicy], ruleset: rules.Ruleset
+    ) -> nftables_plan.Plan:
+        for bridge in {nic.bridge for nic in nics.values()} - self._bridges.keys():
+            self._learn(bridge)
+        plan = nftables_plan.Plan(groups_elsewhere=self._groups_elsewhere)
+        plan.follow(nics, ruleset, self._bridges)
+        return plan
+
+    def _is_loadable(self, nics: Mapping[str, rules.NicPolicy], ruleset: rules.Ruleset) -> bool:
+        """Whether the kernel takes the rules of this guest, were it alone."""
+        try:
+            state = self._plan_anew(nics, ruleset).state()
+            privileged_nft.check(nftables_change.render_everything(state))
+        except privileged.ERRORS:
+            LOG.exception('These interfaces stay closed: %s', ', '.join(nics))
+            return False
+        return True
 
     def _learn(self, bridge: str) -> None:
         """NICs whose bridge is not there yet stay closed until they are told of again."""
         try:
-            privileged_link.stop_link_local_learning(bridge)
+            index, mac = privileged_link.identify(bridge)
         except OSError as exc:
             if exc.errno != errno.ENODEV:
                 raise
             return
-        index, mac = privileged_link.identify(bridge)
         self._bridges[bridge] = nftables_plan.BridgeFacts(
             name=bridge, number=(index - 1) % 0xFFFF + 1, mac=mac
         )
 
-    def _reload(self, new: _Wanted) -> None:
-        """Make whatever is in the kernel what it should be; equal parts are not touched."""
-        state = nftables_plan.plan_state(new.nics.values(), new.ruleset, self._bridges)
-        found = nftables_plan.parse_state(privileged_nft.read(), state)
-        if found is None:
-            LOG.info('Loading the firewall of %d interfaces', len(new.nics))
-            privileged_nft.change(nftables_plan.render_everything(state))
-        elif lines := nftables_plan.render_change(found, state):
-            privileged_nft.change(lines)
-        self._state = state
+    @contextlib.contextmanager
+    def _reported(self, devices: Iterable[str]) -> Iterator[None]:
+        """What the system refuses, as the error of the port; the kernel is read before the next
+        change."""
+        try:
+            yield
+        except privileged.ERRORS as exc:
+            self._plan = None
+            raise exception.FirewallSetupFailed(
+                vif=', '.join(sorted(devices)) or 'every interface', reason=str(exc)
+            ) from exc
 
-    def _change(
-        self, state: nftables_plan.State, new: _Wanted, touched: Iterable[str], *, whole: bool
+    def _cut(
+        self, before: Mapping[str, rules.NicPolicy], touched: _Nics, former: rules.Ruleset
     ) -> None:
-        """``whole``: what NICs that are not touched need may have changed too."""
-        old = self._wanted
-        before = {d: old.nics[d] for d in touched if d in old.nics}
-        after = {d: new.nics[d] for d in touched if d in new.nics}
-        if not whole and new.ruleset == old.ruleset and self._are_alike(before, after, old, new):
-            # Only elements of these NICs, whatever else there is.
-            mine = self._own_elements(before.values())
-            wanted = self._own_elements(after.values())
-            lines = nftables_plan.render_change(
-                nftables_plan.State(elements=mine), nftables_plan.State(elements=wanted)
-            )
-            if lines:
-                privileged_nft.change(lines)
-            # In place, since to copy them would cost more than the change.
-            for element in mine:
-                state.elements.pop(element, None)
-            state.elements.update(wanted)
-            return
-        everything = nftables_plan.plan_state(new.nics.values(), new.ruleset, self._bridges)
-        if lines := nftables_plan.render_change(state, everything):
-            privileged_nft.change(lines)
-        self._state = everything
-
-    def _are_alike(
-        self,
-        before: Mapping[str, rules.NicPolicy],
-        after: Mapping[str, rules.NicPolicy],
-        old: _Wanted,
-        new: _Wanted,
-    ) -> bool:
-        """Whether what these NICs share with others was there before and stays."""
-        touched = before.keys() | after.keys()
-        if any(nic.bridge not in self._bridges for nic in (*before.values(), *after.values())):
-            return False
-        return all(
-            any(_kin(nic) == kin for d, nic in old.nics.items() if d not in touched)
-            for kin in {_kin(nic) for nic in (*before.values(), *after.values())}
-        )
-
-    def _own_elements(self, nics: Iterable[rules.NicPolicy]) -> dict[nftables_plan.Element, str]:
-        return {
-            key: text
-            for nic in nics
-            for key, text in nftables_plan.nic_elements(nic, self._bridges[nic.bridge])
-        }
-
-    def _cut(self, old: _Wanted, new: _Wanted, touched: Iterable[str]) -> None:
-        """Have the kernel forget the connections of these NICs, or of all when the groups have
-        changed, that are no longer allowed."""
-        closed = {
-            d: dataclasses.replace(old.nics[d], groups=()) for d in old.nics if (d not in new.nics)
-        }
-        suspects = {d: new.nics[d] for d in touched if d in new.nics and d in old.nics}
-        if new.ruleset != old.ruleset:
-            suspects = {d: nic for d, nic in new.nics.items() if d in old.nics}
+        """Have the kernel forget the connections of these NICs, and of those whose groups admit
+        less than they did, that are no longer allowed."""
+        tightened = flows.choose_tightened(former, self._ruleset)
         suspects = {
-            d: nic for d, nic in suspects.items() if nic.groups is not None or new.ruleset.provider
+            device: _closed(nic) if (now := touched[device]) is None else now
+            for device, nic in before.items()
         }
-        nics = {d: n for d, n in {**closed, **suspects}.items() if n.bridge in self._bridges}
+        if tightened is None or tightened:
+            suspects |= {
+                device: nic
+                for device, nic in self._nics.items()
+                if device not in touched and flows.is_concerned(nic, tightened)
+            }
+        nics = {
+            device: nic
+            for device, nic in suspects.items()
+            if nic.bridge in self._bridges and (nic.groups is not None or self._ruleset.provider)
+        }
         if not nics:
             return
-        zones = {d: self._bridges[nic.bridge].number for d, nic in nics.items()}
+        zones = {device: self._bridges[nic.bridge].number for device, nic in nics.items()}
         try:
             for version in (4, 6):
-                text = privileged_nft.flows(version)
-                known = flows.parse_connections(text, version)
-                for connection in flows.choose_cut(known, nics, zones, new.ruleset):
+                known = flows.parse_connections(privileged_nft.flows(version), version)
+                for connection in flows.choose_cut(known, nics, zones, self._ruleset):
                     privileged_nft.cut(version, connection.zone, connection.values)
         except privileged.ERRORS as exc:
             raise exception.FirewallSetupFailed(
-                vif=', '.join(nics), reason=f'connections could not be cut: {exc}'
+                vif=', '.join(sorted(nics)), reason=f'connections could not be cut: {exc}'
             ) from exc
 
 
-def _kin(nic: rules.NicPolicy) -> tuple[str, str, tuple[str, ...] | None]:
-    """NICs of equal kin share everything but their own elements."""
-    return nic.bridge, nic.network_id, nic.groups
+def _closed(nic: rules.NicPolicy) -> rules.NicPolicy:
+    return dataclasses.replace(nic, groups=())
 
 
-def _merge(old: rules.Ruleset, new: rules.Ruleset) -> rules.Ruleset:
+def _have_bridged_packets_tracked() -> None:
+    try:
+        if not privileged_nft.ensure_bridged_packets_tracked():
+            LOG.error(
+                'This kernel has no br_netfilter (modprobe br_netfilter): answers to the '
+                'connections of all NICs with security groups are dropped.'
+            )
+    except privileged.ERRORS as exc:
+        raise exception.FirewallSetupFailed(vif='every interface', reason=str(exc)) from exc
+
+
+def merge(old: rules.Ruleset, new: rules.Ruleset) -> rules.Ruleset:
     """Groups that ``new`` does not speak of stay as they are."""
     groups = {group.id: group for group in (*old.groups, *new.groups)}
     merged = rules.Ruleset(

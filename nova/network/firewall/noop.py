@@ -37,5 +37,14 @@ class NoopFirewall:
     def refresh(self, ruleset: rules.Ruleset) -> None:
         """Nothing is done."""
 
+    def repair(self) -> bool:
+        return False
+
+    def holds(self, nic: rules.NicPolicy, ruleset: rules.Ruleset) -> bool:
+        return False
+
+    def drops(self) -> Mapping[str, int]:
+        return {}
+
     def remove(self, instance_name: str, devices: Iterable[str] | None = None) -> None:
         """Nothing is done."""

@@ -23,7 +23,7 @@ from nova.db import records
 from nova.image import glance
 from nova.metadata import documents
 from nova.network import model, topology
-from nova.network.firewall import nftables, noop, rules
+from nova.network.firewall import drivers, rules
 from nova.network.linux import bridge
 from nova.privileged.files import read_tail
 from nova.privileged.nft import forget_tap
@@ -150,8 +150,7 @@ class LibvirtConnection(driver.ComputeDriver):
             self._write_config_drive(instance, network_info)
             self._ensure_bridges(network_info)
             _on_failure(undo, self._firewall.remove, instance.name, network_info)
-            for vif in network_info:
-                self._firewall.prepare(instance.name, vif)
+            self._firewall.prepare(instance.name, network_info)
             _on_failure(undo, self._host.undefine_domain, instance.uuid)
             self._host.define_domain(xml)
             # A start that fails half way leaves no process behind; libvirt sees to that. But it
@@ -171,7 +170,7 @@ class LibvirtConnection(driver.ComputeDriver):
     def attach_interface(self, instance: records.Instance, vif: model.VIF) -> None:
         xml = self._interface_xml(instance, vif)
         self._ensure_bridges(model.NetworkInfo((vif,)))
-        self._firewall.prepare(instance.name, vif)
+        self._firewall.prepare(instance.name, [vif])
         for stored in (True, False):
             known = self._host.domain_xml(instance.uuid, stored=stored)
             if known is not None and vif.mac not in domain.parse_macs(known):
@@ -216,7 +215,7 @@ class LibvirtConnection(driver.ComputeDriver):
         return domain.render_interface(context)
 
     def update_interface(self, instance: records.Instance, vif: model.VIF) -> None:
-        self._firewall.prepare(instance.name, vif)
+        self._firewall.prepare(instance.name, [vif])
 
     def power_off(self, instance: records.Instance, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
@@ -235,8 +234,7 @@ class LibvirtConnection(driver.ComputeDriver):
             return
         self._write_config_drive(instance, network_info)
         self._ensure_bridges(network_info)
-        for vif in network_info:
-            self._firewall.prepare(instance.name, vif)
+        self._firewall.prepare(instance.name, network_info)
         self._host.define_domain(self.to_xml(instance, network_info))
         self._host.start_domain(instance.uuid)
         LOG.info('Guest %s runs again with %d NICs', instance.name, len(network_info))
@@ -251,9 +249,13 @@ class LibvirtConnection(driver.ComputeDriver):
             raise exception.ConsoleNotAvailable(instance_id=instance.uuid) from exc
 
     def apply_security_groups(
-        self, guests: Mapping[str, model.NetworkInfo], ruleset: rules.Ruleset
+        self,
+        guests: Mapping[str, model.NetworkInfo],
+        ruleset: rules.Ruleset,
+        *,
+        repair: bool = False,
     ) -> frozenset[str]:
-        return self._firewall.apply_groups(guests, ruleset)
+        return self._firewall.apply_groups(guests, ruleset, repair=repair)
 
     def list_instance_names(self) -> list[str]:
         return [name for name in self._host.domain_names() if _OUR_DOMAIN.fullmatch(name)]
@@ -336,9 +338,8 @@ def from_conf(conf: cfg.ConfigOpts, *, offload: offloading.Offload) -> LibvirtCo
 
 def _choose_tap_firewall(name: str) -> taps.TapFirewall | None:
     """For the option ``[firewall] driver``."""
-    if name == 'nftables':
-        return taps.TapFirewall(nftables.NftablesFirewall())
-    return taps.TapFirewall(noop.NoopFirewall()) if name == 'noop' else None
+    driver = drivers.make(name)
+    return None if driver is None else taps.TapFirewall(driver)
 
 
 def _on_failure(undo: contextlib.ExitStack, function: Callable[..., Any], *args: Any) -> None:

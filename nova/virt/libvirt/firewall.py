@@ -247,13 +247,14 @@ class NWFilterFirewall:
             if self._host.undefine_filter(name):
                 LOG.info('Removed the network filter %s of a former version.', name)
 
-    def prepare(self, instance_name: str, vif: model.VIF) -> None:
-        """Make the NIC's filter; libvirt puts it in force when it makes the NIC. Of a NIC that is
-        there already, its addresses change in force at once.
+    def prepare(self, instance_name: str, vifs: Iterable[model.VIF]) -> None:
+        """Make the filters of these NICs; libvirt puts each in force when it makes the NIC. Of a
+        NIC that is there already, its addresses change in force at once.
 
         :raises FirewallSetupFailed: libvirt refused.
         """
-        self._define(build_nic_filter(instance_name, vif), vif=vif.id)
+        for vif in vifs:
+            self._define(build_nic_filter(instance_name, vif), vif=vif.id)
 
     def remove(self, instance_name: str, vifs: Iterable[model.VIF]) -> None:
         """Remove the filters of these NICs, and any other that is of the same instance, all of
@@ -279,7 +280,11 @@ class NWFilterFirewall:
         self._forget_tap(vif.device)
 
     def apply_groups(
-        self, guests: Mapping[str, model.NetworkInfo], ruleset: rules.Ruleset
+        self,
+        guests: Mapping[str, model.NetworkInfo],
+        ruleset: rules.Ruleset,
+        *,
+        repair: bool = False,
     ) -> frozenset[str]:
         """Security groups are not for these filters, which hold the first-hop stage only.
 

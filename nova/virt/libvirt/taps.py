@@ -31,12 +31,13 @@ class TapFirewall:
     def init_host(self) -> None:
         """Nothing can be said before the guests are known."""
 
-    def prepare(self, instance_name: str, vif: model.VIF) -> None:
-        """Have the NIC's rules in force before it is made, or change those of one that is there.
+    def prepare(self, instance_name: str, vifs: Iterable[model.VIF]) -> None:
+        """Have the rules of these NICs in force before they are made, or change those of NICs that
+        are there, all of them at once.
 
-        :raises FirewallSetupFailed: they could not be loaded; the NIC is closed.
+        :raises FirewallSetupFailed: they could not be loaded; new NICs are closed.
         """
-        self._driver.prepare(instance_name, [_policy(vif)], self._ruleset)
+        self._driver.prepare(instance_name, [_policy(vif) for vif in vifs], self._ruleset)
 
     def remove(self, instance_name: str, vifs: Iterable[model.VIF]) -> None:
         """Forget all NICs of the instance, which must be gone from the host.
@@ -55,25 +56,30 @@ class TapFirewall:
             self._driver.remove(instance_name, [vif.device])
 
     def apply_groups(
-        self, guests: Mapping[str, model.NetworkInfo], ruleset: rules.Ruleset
+        self,
+        guests: Mapping[str, model.NetworkInfo],
+        ruleset: rules.Ruleset,
+        *,
+        repair: bool = False,
     ) -> frozenset[str]:
         """Have all NICs of the host, by instance name, follow ``ruleset``.
 
         A guest whose rules cannot be loaded keeps what it had, and no other suffers from it.
 
+        :param repair: look also whether somebody else has changed the rules.
         :returns: the ids of the NICs that do.
         :raises FirewallSetupFailed: the groups themselves could not be loaded; what was in force
             before still is.
         """
         policies = {name: [_policy(vif) for vif in info] for name, info in guests.items()}
         self._ruleset = ruleset
-        if self._begun:
-            self._driver.refresh(ruleset)
-            following = [name for name, nics in policies.items() if self._follows(name, nics)]
-        else:
+        if not self._begun:
             self._driver.init_host(policies, ruleset)
             self._begun = True
-            following = list(policies)
+        elif repair and self._driver.repair():
+            LOG.warning('Somebody else had changed the rules of the firewall; they are repaired.')
+        self._driver.refresh(ruleset)
+        following = [name for name, nics in policies.items() if self._follows(name, nics)]
         return frozenset(vif.id for name in following for vif in guests[name])
 
     def _follows(self, instance_name: str, nics: Sequence[rules.NicPolicy]) -> bool:

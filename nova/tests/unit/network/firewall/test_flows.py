@@ -58,3 +58,51 @@ def test_the_same_addresses_on_another_network_are_left_alone() -> None:
     found = list(flows.parse_connections(_TCP, 4))
     assert flows.choose_cut(found, {'tap0': nic()}, {'tap0': 8}, rules.Ruleset()) == []
     assert flows.choose_cut(found, {'tap0': nic()}, {'tap0': 7}, rules.Ruleset()) == found
+
+
+def group(name: str, *ports: int, **members: str) -> rules.SecurityGroup:
+    """Rules for ports, which refer to the group ``app``."""
+    return rules.SecurityGroup(
+        id=name,
+        rules=tuple(
+            rules.parse_rule(
+                rule_id=str(port),
+                direction='ingress',
+                protocol='tcp',
+                port_min=port,
+                remote_group_id='app',
+            )
+            for port in ports
+        ),
+        members=tuple(
+            rules.GroupMember(network_id=network, address=address)
+            for network, address in members.items()
+        ),
+    )
+
+
+def test_only_groups_that_admit_less_are_looked_at() -> None:
+    def tightened(*groups: rules.SecurityGroup) -> frozenset[str] | None:
+        before = rules.Ruleset(groups=(group('app', n='10.0.0.5'), group('g', 1, 2), group('h')))
+        return flows.choose_tightened(before, rules.Ruleset(groups=groups))
+
+    app = group('app', n='10.0.0.5')
+    assert tightened(app, group('g', 1, 2), group('h')) == frozenset()
+    assert tightened(app, group('g', 1, 2, 3), group('h', 1)) == frozenset()
+    assert tightened(app, group('g', 1), group('h')) == frozenset({'g'})
+    assert tightened(group('app'), group('g', 1, 2), group('h')) == frozenset({'g'})
+    assert tightened(group('app', n='10.0.0.5', m='10.0.0.6'), group('g', 1, 2)) == frozenset()
+    assert tightened(app) == frozenset({'g'})
+
+
+def test_a_provider_rule_concerns_everybody() -> None:
+    rule = group('g', 1).rules[0]
+    before = rules.Ruleset(groups=(group('app'),))
+    with_rule = rules.Ruleset(groups=before.groups, provider=(rule,))
+    assert flows.choose_tightened(before, with_rule) is None
+    assert flows.choose_tightened(with_rule, before) == frozenset()
+    grown = rules.Ruleset(groups=(group('app', n='10.0.0.5'),), provider=(rule,))
+    assert flows.choose_tightened(with_rule, grown) is None
+    assert flows.is_concerned(nic('g'), None)
+    assert flows.is_concerned(nic('g'), frozenset({'g'}))
+    assert not flows.is_concerned(nic('g'), frozenset({'h'}))

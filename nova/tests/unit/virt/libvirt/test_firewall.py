@@ -140,7 +140,7 @@ def test_remove_takes_this_instances_filters_and_no_others(
 ) -> None:
     for name in (NAME, 'instance-0000002', 'instance-0000002ab'):
         for vif in make_network_info(3):
-            made.prepare(name, vif)
+            made.prepare(name, [vif])
     made.remove(NAME, ())
     made.remove(NAME, make_network_info(8))
     assert len(daemon.filters) == 6
@@ -160,7 +160,7 @@ def test_remove_waits_while_libvirt_still_counts_a_user(
     daemon: FakeDaemon, made: firewall.NWFilterFirewall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vif = make_vif(0)
-    made.prepare(NAME, vif)
+    made.prepare(NAME, [vif])
     daemon.used = {firewall.filter_name(NAME, vif)}
     waits: list[float] = []
 
@@ -180,7 +180,7 @@ def test_libvirts_refusal_names_the_nic(
     vif = make_vif(5)
     daemon.refuse['nwfilterDefineXML'] = [error(libvirt.VIR_ERR_INTERNAL_ERROR, 'no ebtables')]
     with pytest.raises(exception.FirewallSetupFailed, match=vif.id) as caught:
-        made.prepare(NAME, vif)
+        made.prepare(NAME, [vif])
     assert 'no ebtables' in str(caught.value)
 
 

@@ -42,6 +42,16 @@ class Recorder:
     def refresh(self, ruleset: rules.Ruleset) -> None:
         self.calls.append(('refresh',))
 
+    def repair(self) -> bool:
+        self.calls.append(('repair',))
+        return True
+
+    def holds(self, nic: rules.NicPolicy, ruleset: rules.Ruleset) -> bool:
+        return True
+
+    def drops(self) -> Mapping[str, int]:
+        return {}
+
     def remove(self, instance_name: str, devices: Iterable[str] | None = None) -> None:
         self.calls.append(('remove', instance_name, devices if devices is None else list(devices)))
 
@@ -67,7 +77,23 @@ def test_what_was_in_force_stays_until_all_guests_are_known() -> None:
     assert driver.calls == []
     info = model.NetworkInfo((vif(0), vif(1)))
     assert firewall.apply_groups({'a': info}, rules.Ruleset()) == {vif(0).id, vif(1).id}
-    assert driver.calls == [('init_host', {'a': [vif(0).device, vif(1).device]})]
+    devices = [vif(0).device, vif(1).device]
+    assert driver.calls == [
+        ('init_host', {'a': devices}),
+        ('refresh',),
+        ('apply', 'a', devices),
+    ]
+
+
+def test_the_kernel_is_looked_at_when_asked_for() -> None:
+    driver = Recorder()
+    firewall = taps.TapFirewall(driver)
+    firewall.apply_groups({}, rules.Ruleset(), repair=True)
+    firewall.apply_groups({}, rules.Ruleset())
+    assert ('repair',) not in driver.calls
+    driver.calls.clear()
+    firewall.apply_groups({}, rules.Ruleset(), repair=True)
+    assert driver.calls == [('repair',), ('refresh',)]
 
 
 def test_nics_come_and_go() -> None:
@@ -75,12 +101,12 @@ def test_nics_come_and_go() -> None:
     firewall = taps.TapFirewall(driver)
     firewall.apply_groups({}, rules.Ruleset())
     driver.calls.clear()
-    firewall.prepare('a', vif(0))
+    firewall.prepare('a', [vif(0), vif(1)])
     firewall.apply_groups({'a': model.NetworkInfo((vif(0),))}, rules.Ruleset())
     firewall.remove_nic('a', vif(0))
     firewall.remove('a', [vif(0)])
     assert driver.calls == [
-        ('prepare', 'a', [(vif(0).device, ('g',))]),
+        ('prepare', 'a', [(vif(0).device, ('g',)), (vif(1).device, ('g',))]),
         ('refresh',),
         ('apply', 'a', [vif(0).device]),
         ('remove', 'a', [vif(0).device]),
