@@ -13,6 +13,10 @@ from nova.network.firewall import rules
 from nova.tests.integration.firewall import packets
 
 _FOREIGN_MAC = 'fa:16:3e:99:99:99'
+#: Rows to which :mod:`nova.tests.integration.firewall.scenes` adds what the guest's kernel does.
+FORWARDING = 'Forwarding and bridging between the NICs of a guest'
+OTHER_ADDRESS = 'Answers for another address of its own'
+_METADATA_V4, _METADATA_V6 = '169.254.169.254', 'fe80::a9fe:a9fe'
 _ALL_NODES, _ALL_NODES_MAC = 'ff02::1', '33:33:00:00:00:01'
 
 
@@ -38,7 +42,7 @@ def build_attacks(
         'VLAN tags (priority, single, double)': _tags(nic, victim),
         'LLC, SNAP and bad lengths': _llc(nic),
         'Spanning tree, LLDP and other link protocols': _links(nic),
-        'Forwarding and bridging between the NICs of a guest': (
+        FORWARDING: (
             packets.udp(other, victim, 9),
             packets.frame(
                 own, inet.IP(src=packets.v4(other), dst=packets.v4(victim)) / inet.ICMP()
@@ -47,12 +51,13 @@ def build_attacks(
                 own, inet6.IPv6(src=packets.v6(other), dst=packets.v6(victim)) / inet.UDP()
             ),
         ),
-        'Answers for another address of its own': (
+        OTHER_ADDRESS: (
             packets.arp(own, packets.v4(other), packets.v4(victim), 2),
             packets.frame(
                 own, inet.IP(src=packets.v4(other), dst=packets.v4(victim)) / inet.TCP(flags='SA')
             ),
         ),
+        'Metadata of another guest': _metadata(nic, other, victim),
         'Multicast querier': (
             packets.frame(
                 own,
@@ -384,4 +389,27 @@ def _links(nic: rules.NicPolicy) -> tuple[bytes, ...]:
         packets.frame(own, bytes(46), type=0x8847),
         packets.frame(own, bytes(46), type=0x8863),
         packets.frame(own, bytes(46), type=0x8035),
+    )
+
+
+def _metadata(
+    nic: rules.NicPolicy, other: rules.NicPolicy, victim: rules.NicPolicy
+) -> tuple[bytes, ...]:
+    """Questions in another's name, and answers to others in the server's."""
+    own = nic.first_hop.mac
+    question = inet.TCP(sport=5000, dport=80, flags='S')
+    answer = inet.TCP(sport=80, dport=5000, flags='SA')
+    found = [
+        *(inet.IP(src=packets.v4(who), dst=_METADATA_V4) / question for who in (victim, other)),
+        *(
+            inet6.IPv6(src=packets.link_local(who), dst=_METADATA_V6) / question
+            for who in (victim, other)
+        ),
+        inet.IP(src=_METADATA_V4, dst=packets.v4(victim)) / answer,
+        inet6.IPv6(src=_METADATA_V6, dst=packets.link_local(victim)) / answer,
+        _ip6(packets.v6(nic)) / inet6.ICMPv6ND_NA(tgt=_METADATA_V6, O=1),
+    ]
+    return (
+        *(packets.frame(own, packet) for packet in found),
+        packets.arp(own, _METADATA_V4, packets.v4(victim), 2),
     )

@@ -1,13 +1,14 @@
-"""A host with bridges, and guests that are nothing but the far ends of their NICs: frames are put
+"""Hosts with bridges, and guests that are nothing but the far ends of their NICs: frames are put
 in and looked for there, one by one, without a network stack of the guest that could interfere.
 
-The test runs in the host's namespace, with the privileged functions in its own process.
+The test runs in the namespace of the first host, with the privileged functions in its own process.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 import contextlib
+import dataclasses
 import json
 import os
 import secrets
@@ -27,16 +28,14 @@ from nova.privileged import link as privileged_link
 from nova.privileged import nft as privileged_nft
 
 _ETH_P_ALL = 3
-
-#: Every driver that has to pass the suites, by its name in the options.
-DRIVERS: Mapping[str, Callable[[], firewall_driver.FirewallDriver]] = {
-    'nftables': nftables.NftablesFirewall,
-}
+_SO_RCVBUFFORCE = 33  # include/uapi/asm-generic/socket.h
 
 
-def run(*command: str, check: bool = True) -> str:
+def run(*command: str, check: bool = True, stdin: str | None = None) -> str:
     """The command's output."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60, input=stdin
+    )
     if check and done.returncode != 0:
         raise AssertionError(f'{command}: {done.stderr or done.stdout}')
     return done.stdout
@@ -85,40 +84,117 @@ class Port:
 
 
 class World:
-    """The host."""
+    """A host. ``plugged`` is called with each device that becomes a port, which is the time at
+    which libvirt would load its filters."""
 
     def __init__(self, host: str, far: str, undo: contextlib.ExitStack) -> None:
-        self._host, self._far, self._undo = host, far, undo
+        self.host, self.far, self._undo = host, far, undo
+        self.plugged: Callable[[str], None] = lambda _device: None
         self._count = 0
+        for name in (host, far):
+            self._add_namespace(name)
+        run('ip', '-n', host, 'link', 'set', 'lo', 'up')
+
+    def _add_namespace(self, name: str) -> None:
+        run('ip', 'netns', 'add', name)
+        self._undo.callback(run, 'ip', 'netns', 'del', name)
+
+    def namespace(self) -> str:
+        """A namespace that goes with the host."""
+        name = f'nt-{secrets.token_hex(4)}'
+        self._add_namespace(name)
+        return name
+
+    def run(self, *command: str, check: bool = True, stdin: str | None = None) -> str:
+        """The output of a command in the host's namespace."""
+        return run('ip', 'netns', 'exec', self.host, *command, check=check, stdin=stdin)
 
     def bridge(self, name: str) -> str:
-        """A bridge; returns its own MAC address."""
-        run(
-            'ip', 'link', 'add', name, 'type', 'bridge', 'forward_delay', '0', 'mcast_snooping', '0'
-        )
-        run('sysctl', '-qw', f'net.ipv6.conf.{name}.disable_ipv6=1')
-        run('ip', 'link', 'set', name, 'up')
-        return str(json.loads(run('ip', '-j', 'link', 'show', name))[0]['address'])
+        """A bridge as the services make it; returns its own MAC address."""
+        with inside(self.host):
+            privileged_link.close()
+            privileged_link.ensure_bridge(name, f'nova:{name}', None, None)
+            privileged_link.close()
+        # or what is sent to groups would be kept from those who do not listen
+        run('ip', '-n', self.host, 'link', 'set', name, 'type', 'bridge', 'mcast_snooping', '0')
+        shown = json.loads(run('ip', '-n', self.host, '-j', 'link', 'show', name))
+        return str(shown[0]['address'])
 
-    def port(self, device: str, bridge: str) -> Port:
-        """A port of a bridge, called ``device`` on the host."""
+    def port(
+        self,
+        device: str,
+        bridge: str,
+        where: str | None = None,
+        *,
+        early: Callable[[Port], None] = lambda _port: None,
+    ) -> Port:
+        """A port of a bridge, called ``device`` on the host, whose far end is in the namespace
+        ``where``, or in that of all others; ``early`` is called before the bridge gets it."""
         self._count += 1
-        far = f'far{self._count}'
-        run('ip', 'link', 'add', device, 'type', 'veth', 'peer', 'name', far, 'netns', self._far)
-        for where, name in ((self._far, far), (self._host, device)):
+        far, inner = f'far{self._count}', where or self.far
+        ends = ('type', 'veth', 'peer', 'name', far, 'netns', inner)
+        run('ip', '-n', self.host, 'link', 'add', device, *ends)
+        for where, name in ((inner, far), (self.host, device)):
             run('ip', '-n', where, 'link', 'set', name, 'addrgenmode', 'none')
             run('ip', '-n', where, 'link', 'set', name, 'up')
-        run('ip', 'link', 'set', device, 'master', bridge)
-        with inside(self._far):
+        made = Port(device, far, self._listen(inner, far))
+        self.plugged(device)
+        early(made)
+        run('ip', '-n', self.host, 'link', 'set', device, 'master', bridge)
+        return made
+
+    def wire(self, other: World, bridge: str) -> None:
+        """Join the bridges of this name of both hosts, by a port called ``up`` and its name."""
+        end = f'up{bridge}'
+        ends = ('type', 'veth', 'peer', 'name', end, 'netns', other.host)
+        run('ip', '-n', self.host, 'link', 'add', end, *ends)
+        for where in (self.host, other.host):
+            run('ip', '-n', where, 'link', 'set', end, 'addrgenmode', 'none')
+            run('ip', '-n', where, 'link', 'set', end, 'up')
+            run('ip', '-n', where, 'link', 'set', end, 'master', bridge)
+
+    def ear(self, device: str) -> Port:
+        """What passes a device of the host itself; on a bridge, what the host gets to hear."""
+        return Port(device, device, self._listen(self.host, device))
+
+    def _listen(self, where: str, device: str) -> socket.socket:
+        with inside(where):
             sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
-            sender.bind((far, _ETH_P_ALL))
+            sender.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 32 << 20)
+            sender.bind((device, _ETH_P_ALL))
         self._undo.callback(sender.close)
-        return Port(device, far, sender)
+        return sender
 
     def learned(self, bridge: str) -> set[str]:
         """The addresses that the bridge has seen."""
-        entries = json.loads(run('bridge', '-j', 'fdb', 'show', 'br', bridge))
+        entries = json.loads(run('bridge', '-n', self.host, '-j', 'fdb', 'show', 'br', bridge))
         return {entry['mac'] for entry in entries if 'permanent' not in entry.get('state', '')}
+
+    def forget_learned(self, bridge: str) -> None:
+        run('ip', '-n', self.host, 'link', 'set', bridge, 'type', 'bridge', 'fdb_flush')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Case:
+    """A driver as the suites run it, by the name of its column in the page of attacks.
+
+    ``make`` gives it, on this host, after starting what it needs (whose end is put on the stack).
+    ``missing`` says why it cannot run here. ``unheld`` are the rows of the attacks, as the page
+    calls them, that its mechanism cannot hold, with the reason. ``snapshot`` is all that it may
+    have made on the host, with what is new for whatever is made anew. ``lose`` removes all of it,
+    as somebody else might.
+    """
+
+    name: str
+    make: Callable[[World, contextlib.ExitStack], firewall_driver.FirewallDriver]
+    missing: Callable[[], str | None] = lambda: None
+    snapshot: Callable[[], str] = lambda: run('nft', '-a', '-s', 'list', 'ruleset')
+    lose: Callable[[], object] = lambda: run('nft', 'flush', 'ruleset')
+    unheld: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+#: Every driver that has to pass the suites.
+CASES = (Case(name='nftables', make=lambda _world, _undo: nftables.NftablesFirewall()),)
 
 
 @contextlib.contextmanager
@@ -136,17 +212,25 @@ def inside(name: str) -> Iterator[None]:
 def world() -> Iterator[World]:
     """A host without links; the test runs in it."""
     with contextlib.ExitStack() as undo:
-        host, far = (f'nt-{secrets.token_hex(4)}' for _ in range(2))
-        for name in (host, far):
-            run('ip', 'netns', 'add', name)
-            undo.callback(run, 'ip', 'netns', 'del', name)
+        made = make_world(undo)
         privileged.network.set_client_mode(False)
         undo.callback(privileged.network.set_client_mode, True)
-        undo.enter_context(inside(host))
+        undo.enter_context(inside(made.host))
         _close()
         undo.callback(_close)
-        run('ip', 'link', 'set', 'lo', 'up')
-        yield World(host, far, undo)
+        yield made
+
+
+@pytest.fixture
+def other_host(world: World) -> Iterator[World]:
+    """Another host, without links either and without a firewall."""
+    with contextlib.ExitStack() as undo:
+        yield make_world(undo)
+
+
+def make_world(undo: contextlib.ExitStack) -> World:
+    host, far = (f'nt-{secrets.token_hex(4)}' for _ in range(2))
+    return World(host, far, undo)
 
 
 def _close() -> None:
@@ -154,14 +238,24 @@ def _close() -> None:
     privileged_nft.close()
 
 
-@pytest.fixture(params=sorted(DRIVERS))
-def driver_name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(params=CASES, ids=lambda case: str(case.name))
+def case(request: pytest.FixtureRequest) -> Case:
+    """A driver that can run here."""
+    found: Case = request.param
+    if reason := found.missing():
+        pytest.skip(reason)
+    return found
 
 
 @pytest.fixture
-def driver(world: World, driver_name: str) -> firewall_driver.FirewallDriver:
+def undo() -> Iterator[contextlib.ExitStack]:
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def driver(world: World, case: Case, undo: contextlib.ExitStack) -> firewall_driver.FirewallDriver:
     """A driver on a host without guests."""
-    made = DRIVERS[driver_name]()
+    made = case.make(world, undo)
     made.init_host({}, rules.Ruleset())
     return made

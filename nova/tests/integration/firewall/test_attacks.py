@@ -1,106 +1,120 @@
-"""What a guest may not send, sent from each of its NICs, and looked for everywhere.
+"""What a guest may not do, done from each of its NICs; it is looked for on its host and on another.
 
-The outcome is the table of doc/source/firewall-attacks.rst, which ``--regenerate`` writes.
+The outcome of each driver is a file of nova/tests/data/attacks, which ``--regenerate`` writes, and
+of which the page doc/source/firewall-attacks.rst is made
+(nova/tests/functional/test_attack_page.py).
 """
 
 from __future__ import annotations
 
-import pathlib
+from collections.abc import Callable
+import json
+from typing import Any
 
 import pytest
 
 from nova.network.firewall import driver as firewall_driver
 from nova.network.firewall import interpreter, rules
-from nova.tests import conftest as tests_conftest
-from nova.tests.integration.firewall import attacks, packets
-from nova.tests.integration.firewall.conftest import DRIVERS, World, run
+from nova.tests.integration.firewall import attacks, packets, scenes
+from nova.tests.integration.firewall.conftest import Case, World
+from nova.tests.integration.firewall.stage import NICS, PLACES, Stage
 
 pytestmark = pytest.mark.root
 
-_PAGE = pathlib.Path(__file__).parents[4] / 'doc/source/firewall-attacks.rst'
-_HEAD = """\
-.. Written by nova/tests/integration/firewall/test_attacks.py; --regenerate writes it again.
+HOSTS = 'Services of the hosts'
+NETWORKS = 'Packets for other networks, by way of a host that routes'
 
-What guests may not send
-========================
 
-Each row is a family of frames that every NIC of a guest with three sends, on the bridge of its
-network. A victim on the same bridge, the way to other hosts (the bridge's uplink) and the bridge's
-table of addresses are watched. *held* means that nothing of it came through; the number is that of
-the different frames sent from each NIC. The same test sends them without a firewall, and sees them
-come through.
+class Outcome:
+    """``rows`` are the attacks: how many frames each NIC sends (None: those of a kernel), and by
+    place whether NIC 0, 1... was held. ``leaks`` tells what was seen."""
 
-"""
-_NICS = 3
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.leaks: list[tuple[str, str, int, str]] = []
+
+    def add(self, row: str, number: int, held: scenes.Held, frames: int | None = None) -> None:
+        """What is found again about a NIC counts as well."""
+        known = self.rows.setdefault(row, {'frames': frames} | {p: [] for p in PLACES})
+        for place in PLACES:
+            if len(known[place]) == number:
+                known[place].append(held[place])
+            else:
+                known[place][number] &= held[place]
+
+    def unheld(self) -> set[str]:
+        return {row for row, found in self.rows.items() if not all(all(found[p]) for p in PLACES)}
+
+
+def attack(stage: Stage) -> Outcome:
+    """Everything from every NIC."""
+    outcome = Outcome()
+    for number, (nic, victim) in enumerate(zip(stage.nics, stage.neighbours, strict=True)):
+        other = stage.nics[(number + 1) % NICS]
+        for row, frames in attacks.build_attacks(nic, other, victim).items():
+            seen = stage.send(number, *frames)
+            outcome.leaks += [(row, p, number, f.hex()) for p, fs in seen.items() for f in fs]
+            outcome.add(row, number, {p: not found for p, found in seen.items()}, len(frames))
+            learned = {
+                mac
+                for world in (stage.here, stage.there)
+                for mac in world.learned(nic.bridge)
+                if mac.startswith('fa:16:3e')
+            }
+            if not learned <= {nic.first_hop.mac}:
+                outcome.leaks.append((row, 'learned', number, ' '.join(sorted(learned))))
+            stage.settle(number)
+    for number in range(NICS):
+        outcome.add(attacks.FORWARDING, number, scenes.forward_and_bridge(stage, number))
+        outcome.add(attacks.OTHER_ADDRESS, number, scenes.answer_for_another(stage, number))
+        stage.settle(number)
+    with scenes.routing(stage) as heard:
+        for number in range(NICS):
+            outcome.add(HOSTS, number, scenes.ask_hosts(stage, number, heard))
+            outcome.add(NETWORKS, number, scenes.cross_networks(stage, number))
+    return outcome
 
 
 def test_attacks(
     world: World,
+    other_host: World,
     driver: firewall_driver.FirewallDriver,
-    driver_name: str,
-    request: pytest.FixtureRequest,
+    case: Case,
+    golden: Callable[[str, str], None],
 ) -> None:
-    nics = [packets.nic(number) for number in range(_NICS)]
-    victims = [packets.nic(10 + number, number) for number in range(_NICS)]
-    for nic in nics:
-        world.bridge(nic.bridge)
-    driver.prepare('instance-00000001', nics, rules.Ruleset())
-    driver.prepare('instance-00000002', victims, rules.Ruleset())
-    results: dict[str, list[str]] = {}
-    counts: dict[str, int] = {}
-    wrong = []
-    for number, (nic, victim) in enumerate(zip(nics, victims, strict=True)):
-        sender = world.port(nic.device, nic.bridge)
-        watchers = [
-            world.port(victim.device, nic.bridge),
-            world.port(f'uplink{number}', nic.bridge),
-        ]
-        other = nics[(number + 1) % _NICS]
-        for row, frames in attacks.build_attacks(nic, other, victim).items():
-            for watcher in watchers:
-                watcher.drain()
-            last = packets.mark(nic.first_hop.mac, packets.v4(nic), 1)
-            sender.send(*frames, last)
-            leaked = [frame.hex() for watcher in watchers for frame in watcher.until(last)]
-            counts[row] = len(frames)
-            results.setdefault(row, []).append('held' if not leaked else 'NOT HELD')
-            wrong += [(row, number, frame) for frame in leaked]
-            wrong += [(row, number, frame.hex()) for frame in frames if _reference(frame, nic)]
-        known = {nic.first_hop.mac}
-        learned = {mac for mac in world.learned(nic.bridge) if mac.startswith('fa:16:3e')}
-        assert learned <= known, learned
-    assert wrong == []
-    if driver_name == max(DRIVERS):
-        text = _render(driver_name, results, counts)
-        regenerate = bool(request.config.getoption('--regenerate'))
-        tests_conftest.compare_golden(_PAGE, text, regenerate=regenerate)
+    stage = Stage(world, other_host)
+    stage.protect(driver)
+    stage.plug()
+
+    outcome = attack(stage)
+
+    leaks = [leak for leak in outcome.leaks if leak[0] not in case.unheld]
+    assert leaks == []
+    assert outcome.unheld() == set(case.unheld)
+    for row, reason in case.unheld.items():
+        outcome.rows[row]['reason'] = reason
+    text = json.dumps({'driver': case.name, 'rows': outcome.rows}, indent=1)
+    golden(f'attacks/{case.name}.json', text + '\n')
 
 
-def test_they_come_through_where_there_is_no_firewall(world: World) -> None:
+def test_all_of_it_succeeds_where_there_is_no_firewall(world: World, other_host: World) -> None:
+    stage = Stage(world, other_host)
+    stage.plug()
+
+    outcome = attack(stage)
+
+    assert outcome.unheld() == set(outcome.rows)
+    for place in PLACES:
+        held = {row for row, found in outcome.rows.items() if any(found[place])}
+        assert held == set(), place
+
+
+def test_the_reference_refuses_every_frame() -> None:
     nic, other, victim = packets.nic(0), packets.nic(1), packets.nic(10, 0)
-    world.bridge(nic.bridge)
-    sender, watcher = world.port(nic.device, nic.bridge), world.port('uplink', nic.bridge)
-    for row, frames in attacks.build_attacks(nic, other, victim).items():
-        last = packets.mark(nic.first_hop.mac, packets.v4(nic), 1)
-        watcher.drain()
-        sender.send(*frames, last)
-        assert watcher.until(last), row
-        # Or the bridge would believe that the victim is where its address was used.
-        run('ip', 'link', 'set', nic.bridge, 'type', 'bridge', 'fdb_flush')
-
-
-def _reference(frame: bytes, nic: rules.NicPolicy) -> bool:
-    """Whether the interpreter would let it pass."""
-    return interpreter.judge(frame, rules.Direction.EGRESS, nic, rules.Ruleset()).allowed
-
-
-def _render(driver_name: str, results: dict[str, list[str]], counts: dict[str, int]) -> str:
-    lines = [f'.. list-table:: {driver_name}', '   :header-rows: 1', '']
-    header = ['Attack', 'Frames', *(f'NIC {number}' for number in range(_NICS))]
-    for cells in (header, *([row, str(counts[row]), *found] for row, found in results.items())):
-        lines += [f'   {"* " if first else "  "}- {cell}' for first, cell in _numbered(cells)]
-    return _HEAD + '\n'.join(lines) + '\n'
-
-
-def _numbered(cells: list[str]) -> list[tuple[bool, str]]:
-    return [(place == 0, cell) for place, cell in enumerate(cells)]
+    allowed = [
+        (row, frame.hex())
+        for row, frames in attacks.build_attacks(nic, other, victim).items()
+        for frame in frames
+        if interpreter.judge(frame, rules.Direction.EGRESS, nic, rules.Ruleset()).allowed
+    ]
+    assert allowed == []

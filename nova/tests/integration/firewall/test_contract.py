@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+import contextlib
+import dataclasses
 import itertools
+import socket
+import threading
 from typing import Any
 
 import pytest
 from scapy.layers import dhcp, inet, inet6
 
+from lab.sandbox import wait_until
+from nova import exception
 from nova.network.firewall import driver as firewall_driver
 from nova.network.firewall import rules
 from nova.tests.integration.firewall import packets
-from nova.tests.integration.firewall.conftest import DRIVERS, Port, World, run
+from nova.tests.integration.firewall.conftest import Case, Port, World, run
 
 pytestmark = pytest.mark.root
 
@@ -349,12 +355,9 @@ def test_a_change_loses_nothing(scene: Scene) -> None:
     assert lost == 0
 
 
-def snapshot() -> str:
-    """All rules of the host, with handles, which are new for whatever is made anew."""
-    return run('nft', '-a', '-s', 'list', 'ruleset')
-
-
-def test_a_second_apply_and_a_restart_change_nothing(scene: Scene, driver_name: str) -> None:
+def test_a_second_apply_and_a_restart_change_nothing(
+    scene: Scene, case: Case, undo: contextlib.ExitStack
+) -> None:
     nics = [packets.nic(0, groups=('g',)), packets.nic(1, groups=('g', 'h')), packets.nic(2)]
     scene.plug(*nics)
     ruleset = rules.Ruleset(
@@ -365,39 +368,198 @@ def test_a_second_apply_and_a_restart_change_nothing(scene: Scene, driver_name: 
         provider=(rule(protocol='udp', port_min=19),),
     )
     scene.driver.apply(NAME, nics, ruleset)
-    before = snapshot()
+    before = case.snapshot()
     scene.driver.apply(NAME, nics, ruleset)
     scene.driver.refresh(ruleset)
-    assert snapshot() == before
-    again = DRIVERS[driver_name]()
+    assert case.snapshot() == before
+    again = case.make(scene.world, undo)
     again.init_host({NAME: nics}, ruleset)
     again.apply(NAME, nics, ruleset)
-    assert snapshot() == before
+    assert case.snapshot() == before
 
 
-def test_what_is_removed_leaves_nothing(scene: Scene) -> None:
+def test_what_is_removed_leaves_nothing(scene: Scene, case: Case) -> None:
     nics = [packets.nic(0, groups=('g',)), packets.nic(1)]
     scene.plug(*nics)
-    before = snapshot()
+    before = case.snapshot()
     ruleset = rules.Ruleset(groups=(group('g', rule(remote_group_id='g'), members=nics),))
     scene.driver.apply(NAME, nics, ruleset)
     scene.driver.remove(NAME, [nic.device for nic in nics])
     scene.driver.remove(NAME, [nic.device for nic in nics])
-    assert strip(snapshot()) == strip(before)
+    assert strip(case.snapshot()) == strip(before)
 
 
 def strip(text: str) -> list[str]:
     return [line.partition(' # handle')[0] for line in text.splitlines()]
 
 
-def test_lost_tables_are_made_again(scene: Scene) -> None:
+def test_lost_tables_are_made_again(scene: Scene, case: Case) -> None:
     nic, peer = open_nic(0), open_nic(10, 0)
     scene.plug(nic, peer)
     scene.driver.apply(NAME, [nic], rules.Ruleset())
-    run('nft', 'flush', 'ruleset')
+    case.lose()
     scene.driver.apply(OTHER, [peer], rules.Ruleset())
     assert scene.passes(peer, nic, packets.udp(peer, nic, 1))
     assert not scene.passes(peer, nic, packets.udp(nic, nic, 1))
+
+
+def test_what_somebody_else_has_changed_is_repaired(scene: Scene, case: Case) -> None:
+    nic, peer = open_nic(0), open_nic(10, 0)
+    scene.plug(nic, peer)
+    scene.driver.apply(NAME, [nic], rules.Ruleset())
+    scene.driver.apply(OTHER, [peer], rules.Ruleset())
+    assert scene.driver.holds(nic, rules.Ruleset())
+    assert not scene.driver.repair()
+    case.lose()
+    assert not scene.driver.holds(nic, rules.Ruleset())
+    assert scene.driver.repair()
+    assert scene.driver.holds(nic, rules.Ruleset())
+    assert not scene.driver.repair()
+    assert scene.passes(peer, nic, packets.udp(peer, nic, 1))
+    assert not scene.passes(peer, nic, packets.udp(nic, nic, 1))
+
+
+def test_a_nic_whose_rules_do_not_load_is_closed_alone(
+    scene: Scene, case: Case, undo: contextlib.ExitStack
+) -> None:
+    """In a change, and when a new start finds it among the others."""
+    nic, peer = open_nic(0), open_nic(10, 0)
+    first_hop = dataclasses.replace(packets.nic(20, 0).first_hop, ipv4=('10.0.0.300',))
+    bad = packets.nic(20, 0, first_hop=first_hop)
+    scene.plug(nic, peer, bad)
+    scene.driver.apply(NAME, [nic], rules.Ruleset())
+    with pytest.raises(exception.FirewallSetupFailed):
+        scene.driver.prepare(OTHER, [bad], rules.Ruleset())
+    scene.driver.apply(OTHER, [peer], rules.Ruleset())
+    again = case.make(scene.world, undo)
+    again.init_host({'bad': [bad], NAME: [nic], OTHER: [peer]}, rules.Ruleset())
+    for driver in (scene.driver, again):
+        driver.refresh(rules.Ruleset())
+        assert scene.passes(peer, nic, packets.udp(peer, nic, 1))
+        outside = scene.outside(nic.bridge)
+        outside.drain()
+        mac = bad.first_hop.mac
+        scene.ports[bad.device].send(packets.arp(mac, '10.0.0.30', '10.0.0.1'))
+        assert scene.passes(peer, outside, packets.udp(peer, nic, 1))
+        assert not any(frame[6:12].hex(':') == mac for frame in outside.drain())
+    with pytest.raises(exception.FirewallSetupFailed):
+        again.apply('bad', [bad], rules.Ruleset())
+
+
+def test_no_frame_passes_before_the_rules(scene: Scene) -> None:
+    """The guest floods its network with forged frames while its NIC is made."""
+    nic = packets.nic(0)
+    scene.macs[nic.bridge] = scene.world.bridge(nic.bridge)
+    outside = scene.outside(nic.bridge)
+    forged = packets.arp('fa:16:3e:99:99:99', '10.0.0.1', '10.0.0.1')
+    sent, end = [0], threading.Event()
+
+    def flood(port: Port) -> None:
+        while not end.is_set():
+            with contextlib.suppress(OSError):  # its queue is full
+                port.send(forged)
+                sent[0] += 1
+
+    def start(port: Port) -> None:
+        threads.append(threading.Thread(target=flood, args=[port]))
+        threads[0].start()
+
+    threads: list[threading.Thread] = []
+    scene.driver.prepare(NAME, [nic], rules.Ruleset())
+    try:
+        scene.ports[nic.device] = scene.world.port(nic.device, nic.bridge, early=start)
+        before = sent[0]
+        assert wait_until(lambda: sent[0] > before + 1000, 10)
+        scene.driver.apply(NAME, [nic], rules.Ruleset())
+        honest = packets.arp(nic.first_hop.mac, packets.v4(nic), '10.0.0.1')
+        assert scene.passes(nic, outside, honest)
+    finally:
+        end.set()
+        threads[0].join()
+    assert forged not in outside.drain()
+    assert 'fa:16:3e:99:99:99' not in scene.world.learned(nic.bridge)
+
+
+def test_a_restart_loses_nothing(scene: Scene, case: Case, undo: contextlib.ExitStack) -> None:
+    """Frames in flight while the service starts anew, twice, and while rules come and go."""
+    nic, peer = packets.nic(0, groups=('g',)), open_nic(10, 0)
+    scene.plug(nic, peer)
+    kept = rule(protocol='udp', port_min=1000, port_max=60000)
+    ruleset = rules.Ruleset(groups=(group('g', kept),))
+    scene.driver.apply(NAME, [nic], ruleset)
+    scene.driver.apply(OTHER, [peer], ruleset)
+    sent: list[bytes] = []
+    end = threading.Event()
+
+    def stream() -> None:
+        while not end.is_set() and len(sent) < 50000:
+            number = len(sent)
+            frame = packets.udp(peer, nic, 1000 + number % 50000, source_port=5000)
+            scene.ports[peer.device].send(frame)
+            sent.append(frame)
+
+    scene.ports[nic.device].drain()
+    sender = threading.Thread(target=stream)
+    sender.start()
+    try:
+        for number in range(2):
+            again = case.make(scene.world, undo)
+            again.init_host({NAME: [nic], OTHER: [peer]}, ruleset)
+            more = rule(protocol='tcp', port_min=number + 1)
+            again.refresh(rules.Ruleset(groups=(group('g', kept, more),)))
+            again.refresh(ruleset)
+    finally:
+        end.set()
+        sender.join()
+    last = packets.mark(peer.first_hop.mac, packets.v4(peer), next(_numbers))
+    scene.ports[peer.device].send(last)
+    arrived = set(scene.ports[nic.device].until(last))
+    assert len(sent) > 100
+    assert [number for number, frame in enumerate(sent) if frame not in arrived] == []
+
+
+def test_what_went_through_the_host_is_cut(scene: Scene) -> None:
+    """It is known in the default zone of conntrack, and others' there live on."""
+    nic, other = packets.nic(0, groups=('g',)), packets.nic(1, 0, groups=('h',))
+    scene.plug(nic, other)
+    open_rule = rule(protocol='udp', port_min=1000)
+    before = rules.Ruleset(groups=(group('g', open_rule), group('h', open_rule)))
+    scene.driver.apply(NAME, [nic, other], before)
+    run('ip', 'address', 'add', '10.0.0.1/24', 'dev', nic.bridge)
+    host = scene.world.ear(nic.bridge)
+
+    def answers(one: rules.NicPolicy) -> bool:
+        answer = inet.IP(src=packets.v4(one), dst='10.0.0.1') / inet.UDP(sport=1000, dport=4000)
+        frame = packets.frame(one.first_hop.mac, answer / b'payload', scene.macs[one.bridge])
+        return scene.passes(one, host, frame)
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        asker.bind(('10.0.0.1', 4000))
+        for one in (nic, other):
+            known = (packets.v4(one), 'lladdr', one.first_hop.mac, 'dev', one.bridge)
+            run('ip', 'neigh', 'replace', *known)
+            asker.sendto(b'question', (packets.v4(one), 1000))
+            assert answers(one)
+        scene.driver.refresh(rules.Ruleset(groups=(group('g'), group('h', open_rule))))
+        assert not answers(nic), connections()
+        assert answers(other)
+
+
+def test_without_tracking_of_bridged_packets_answers_are_dropped(scene: Scene) -> None:
+    """As on a kernel without br_netfilter: nothing passes that otherwise would not."""
+    nic, peer = packets.nic(0, groups=('g',)), open_nic(10, 0)
+    scene.plug(nic, peer)
+    ruleset = rules.Ruleset(groups=(group('g', rule(protocol='udp', port_min=1000)),))
+    scene.driver.apply(NAME, [nic], ruleset)
+    scene.driver.apply(OTHER, [peer], ruleset)
+    answer = packets.udp(nic, peer, 4000, source_port=1000)
+    run('sysctl', '-qw', 'net.bridge.bridge-nf-call-iptables=0')
+    assert scene.passes(peer, nic, packets.udp(peer, nic, 1000))
+    assert not scene.passes(nic, peer, answer)
+    assert not scene.passes(peer, nic, packets.udp(peer, nic, 1001))
+    run('sysctl', '-qw', 'net.bridge.bridge-nf-call-iptables=1')
+    assert scene.passes(peer, nic, packets.udp(peer, nic, 1000))
+    assert scene.passes(nic, peer, answer)
 
 
 def test_provider_rules_come_first(scene: Scene) -> None:
