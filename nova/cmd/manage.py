@@ -12,6 +12,7 @@ from typing import Any
 
 from nova import context as nova_context
 from nova import exception, liveness, service
+from nova.cmd import firewall
 from nova.db import api as db
 from nova.db import migration, records, session
 from nova.network import api as network_api
@@ -252,6 +253,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_db(nouns.add_parser('db', help='the database'))
     _add_network(nouns.add_parser('network', help='networks'))
     _add_floating(nouns.add_parser('floating', help='floating IPs'))
+    firewall.add_verbs(nouns.add_parser('firewall', help='what NICs may do, and why'))
     _add_service(nouns.add_parser('service', help='services'))
     return parser
 
