@@ -61,6 +61,7 @@ class ComputeApi(Protocol):
         *,
         network: str | None,
         fixed_ip: str | None,
+        security_groups: tuple[str, ...],
     ) -> model.VIF: ...
 
     def detach_interface(

@@ -36,7 +36,11 @@ class Networks(Protocol):
     ) -> tuple[records.RequestedNetwork, ...]: ...
 
     def choose_network(
-        self, project_id: str, network: str | None, fixed_ip: str | None
+        self,
+        project_id: str,
+        network: str | None,
+        fixed_ip: str | None,
+        security_groups_asked: tuple[str, ...] = ...,
     ) -> records.RequestedNetwork: ...
 
     def network_infos(self, instance_uuids: Sequence[str]) -> dict[str, model.NetworkInfo]: ...
@@ -277,19 +281,24 @@ class API:
         *,
         network: str | None = None,
         fixed_ip: str | None = None,
+        security_groups: tuple[str, ...] = (),
     ) -> model.VIF:
         """Give the instance one more NIC, after all that it ever had.
 
         :param network: its uuid, or a label that only one of the project's networks has; None: the
             only network that the project may use.
+        :param security_groups: names or uuids of those that the NIC is to be in; none: ``default``.
         :raises InstanceIsLocked:
         :raises InstanceInvalidState: it has no guest yet, or something is being done to it.
         :raises NetworkNotFound:
         :raises InvalidInput: it is not clear which network is meant.
+        :raises SecurityGroupNotFound:
         :raises QuotaExceeded: and what else an allocation raises.
         """
         host = _check_changeable(context, instance, 'attach_interface')
-        requested = self._networks.choose_network(instance.project_id, network, fixed_ip)
+        requested = self._networks.choose_network(
+            instance.project_id, network, fixed_ip, security_groups
+        )
         return self._compute_rpc.attach_interface(
             context, host=host, instance_uuid=instance.uuid, requested_network=requested
         )

@@ -299,12 +299,18 @@ class API:
         )
 
     def choose_network(
-        self, project_id: str, network: str | None, fixed_ip: str | None
+        self,
+        project_id: str,
+        network: str | None,
+        fixed_ip: str | None,
+        security_groups_asked: Sequence[str] = (),
     ) -> records.RequestedNetwork:
         """What a NIC that is attached to a project's instance asks for.
 
         :param network: its uuid, or its label; None: the only network that the project gets when
             it asks for none.
+        :param security_groups_asked: names or uuids; none: ``default``.
+        :raises SecurityGroupNotFound: the project has none of this name.
         :raises NetworkNotFound: there is none, or it is another project's.
         :raises InvalidInput: there are several.
         :raises FixedIpInvalid: the address asked for cannot be given.
@@ -324,7 +330,7 @@ class API:
         request = records.RequestedNetwork(
             network_uuid=found[0].uuid,
             fixed_ip=fixed_ip,
-            security_groups=security_groups.resolve_names(project_id, ()),
+            security_groups=security_groups.resolve_names(project_id, security_groups_asked),
         )
         return _checked(request, {found[0].uuid: found[0]})
 

@@ -56,6 +56,7 @@ def attach(call: Call, server_id: str) -> Answer:
             instance,
             network=body.get('net_id'),
             fixed_ip=fixed_ip['ip_address'],
+            security_groups=tuple(group['name'] for group in body.get('security_groups', ())),
         )
     view = addresses.render_interface(vif, plugged=_plugged(instance))
     return Answer({'interfaceAttachment': view})
@@ -75,6 +76,8 @@ def _naming_fields() -> Iterator[None]:
         yield
     except exception.NetworkNotFound as exc:
         raise exception.InvalidInput(field='net_id', reason=exc.message) from exc
+    except exception.SecurityGroupNotFound as exc:
+        raise exception.InvalidInput(field='security_groups', reason=exc.message) from exc
 
 
 def _get(call: Call, server_id: str) -> tuple[records.Instance, model.NetworkInfo]:

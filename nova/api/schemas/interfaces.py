@@ -27,6 +27,7 @@ _ATTACH = types.wrap(
             },
             'description': 'a list of one fixed IP address',
         },
+        'security_groups': types.GROUPS,
         'port_id': {'type': 'null', 'description': 'null: networks are served without ports'},
     },
 )

@@ -67,18 +67,6 @@ _UNSUPPORTED: Schema = {'not': {}, 'description': 'supported'}
 _NO_DESCRIPTION: Schema = {'type': 'null', 'description': 'null; descriptions are not stored'}
 
 
-_GROUPS: Schema = {
-    'type': 'array',
-    'maxItems': 100,
-    'items': {
-        'type': 'object',
-        'properties': {'name': types.NAME},
-        'required': ['name'],
-        'additionalProperties': False,
-    },
-}
-
-
 def _networks(version: microversion.Version) -> dict[str, Any]:
     nic: dict[str, Any] = {
         'uuid': types.UUID,
@@ -88,7 +76,7 @@ def _networks(version: microversion.Version) -> dict[str, Any]:
             'description': 'an IP address',
         },
         'port': _PORT,
-        'security_groups': _GROUPS,
+        'security_groups': types.GROUPS,
     }
     if version >= (2, 32):
         nic['tag'] = _TAG
@@ -146,7 +134,7 @@ def _create(version: microversion.Version) -> Schema:
         'block_device_mapping': _UNSUPPORTED,
         'key_name': _UNSUPPORTED,
         'personality': _UNSUPPORTED,
-        'security_groups': _GROUPS,
+        'security_groups': types.GROUPS,
     }
     if version >= (2, 19):
         server['description'] = _NO_DESCRIPTION

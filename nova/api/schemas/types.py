@@ -100,3 +100,16 @@ def or_null(schema: Schema) -> Schema:
         'anyOf': [schema, {'type': 'null'}],
         'description': f'{schema["description"]}, or null',
     }
+
+
+#: Security groups, by name or UUID.
+GROUPS: Schema = {
+    'type': 'array',
+    'maxItems': 100,
+    'items': {
+        'type': 'object',
+        'properties': {'name': NAME},
+        'required': ['name'],
+        'additionalProperties': False,
+    },
+}

@@ -92,6 +92,8 @@ def test_attach_and_detach(cloud: Cloud) -> None:
     ('body', 'status'),
     [
         ({}, 400),  # two networks may be meant
+        ({'net_id': 'one', 'security_groups': [{'name': 'no such group'}]}, 400),
+        ({'net_id': 'one', 'security_groups': [{'id': 'web'}]}, 400),
         ({'net_id': 'none'}, 400),
         ({'net_id': 'three'}, 400),  # another project's
         ({'net_id': 'one', 'fixed_ips': []}, 400),
@@ -121,6 +123,28 @@ def test_sixteen_and_no_more(cloud: Cloud) -> None:
     assert [(vif.index, vif.slot) for vif in server.stored()] == [(15, 15), (16, 0)]
     # the NIC with the default route was taken out, so the next one got it
     assert [vif.default_route for vif in server.stored()] == [False, True]
+
+
+def test_groups_of_a_nic_that_is_attached(cloud: Cloud) -> None:
+    """They are known to the host before the NIC is there."""
+    server = Server(cloud)
+    path = '/os-security-groups'
+    made = cloud.send('POST', path, {'security_group': {'name': 'web'}}).json['security_group']
+    seen: list[tuple[str, ...]] = []
+    plug = cloud.driver.attach_interface
+
+    def watch(instance: records.Instance, vif: model.VIF) -> None:
+        seen.append(tuple(group.id for group in cloud.driver.ruleset.groups))
+        plug(instance, vif)
+
+    cloud.driver.attach_interface = watch  # type: ignore[method-assign]
+    server.attach(net_id='two', security_groups=[{'name': 'web'}])
+    server.attach(net_id='two')
+    assert made['id'] in seen[0]
+    groups = [vif.security_groups for vif in server.guest()]
+    assert groups[1] == (made['id'],)
+    assert groups[2] == groups[0] != groups[1]
+    assert len(groups) == 3
 
 
 def test_an_attach_that_the_hypervisor_refuses_leaves_nothing(cloud: Cloud) -> None:

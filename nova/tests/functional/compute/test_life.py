@@ -104,7 +104,11 @@ class Networks:
     # NICs that come and go are for ../api/test_plugging.py.
 
     def choose_network(
-        self, project_id: str, network: str | None, fixed_ip: str | None
+        self,
+        project_id: str,
+        network: str | None,
+        fixed_ip: str | None,
+        security_groups_asked: tuple[str, ...] = (),
     ) -> records.RequestedNetwork:
         raise AssertionError
 

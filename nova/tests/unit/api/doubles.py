@@ -220,8 +220,9 @@ class MemoryComputeApi:
         *,
         network: str | None,
         fixed_ip: str | None,
+        security_groups: tuple[str, ...],
     ) -> model.VIF:
-        return self._note(build_vif(1), 'attach', network, fixed_ip)
+        return self._note(build_vif(1), 'attach', network, fixed_ip, security_groups)
 
     def detach_interface(
         self, context: Context, instance: records.Instance, vif_id: str, /
