@@ -1,0 +1,111 @@
+"""Boots of guests with eight NICs, timed inside a sandbox with libvirtd; see test_boots.py.
+
+Prints a line of JSON: for each way, the seconds of each round from the first rule to a guest that
+is started (and stands still: its own work would be measured too).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import json
+import subprocess
+import sys
+import time
+
+import libvirt
+
+from nova import privileged
+from nova.network.firewall import nftables, rules
+
+NICS, RULES = 8, 50
+_GROUPS = tuple(
+    rules.SecurityGroup(
+        id=f'group-{number}',
+        rules=tuple(
+            rules.parse_rule(
+                rule_id=f'{number}-{port}', direction='ingress', protocol='tcp', port_min=port
+            )
+            for port in range(1, RULES + 1)
+        ),
+    )
+    for number in range(NICS)
+)
+
+
+def build_nic(number: int) -> rules.NicPolicy:
+    mac = f'fa:16:3e:00:00:{number:02x}'
+    return rules.NicPolicy(
+        vif_id=str(number),
+        device=f'tap{number:012x}',
+        bridge=f'br{number}',
+        network_id=str(number),
+        first_hop=rules.FirstHop(
+            mac=mac,
+            ipv4=(f'10.{number}.0.5',),
+            ipv6=(rules.build_link_local(mac), f'2001:db8:{number:x}::5'),
+            dhcp_servers=(f'10.{number}.0.2',),
+            routers=('fe80::1',),
+        ),
+        groups=(f'group-{number}',),
+    )
+
+
+def build_xml(policies: list[rules.NicPolicy], libvirt_filter: str | None) -> str:
+    def reference(nic: rules.NicPolicy) -> str:
+        if libvirt_filter is None:
+            return ''
+        # without an address libvirt would wait for the guest's first packet
+        address = f"<parameter name='IP' value='{nic.first_hop.ipv4[0]}'/>"
+        return f"<filterref filter='{libvirt_filter}'>{address}</filterref>"
+
+    interfaces = ''.join(
+        f"<interface type='bridge'><source bridge='{nic.bridge}'/>"
+        f"<mac address='{nic.first_hop.mac}'/><target dev='{nic.device}'/>"
+        f"<model type='virtio'/>{reference(nic)}</interface>"
+        for nic in policies
+    )
+    return (
+        "<domain type='qemu'><name>bench</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>"
+        "<os><type arch='x86_64' machine='q35'>hvm</type></os>"
+        f'<devices>{interfaces}</devices></domain>'
+    )
+
+
+def main() -> None:
+    rounds = int(sys.argv[1])
+    privileged.network.set_client_mode(False)
+    policies = [build_nic(number) for number in range(NICS)]
+    for nic in policies:
+        subprocess.run(['ip', 'link', 'add', nic.bridge, 'type', 'bridge'], check=True)
+        subprocess.run(['ip', 'link', 'set', nic.bridge, 'up'], check=True)
+    connection = libvirt.open('qemu:///system')
+    firewall = nftables.NftablesFirewall()
+    ruleset = rules.Ruleset(groups=_GROUPS)
+    firewall.init_host({}, ruleset)
+
+    def start(libvirt_filter: str | None = None) -> None:
+        connection.createXML(build_xml(policies, libvirt_filter), libvirt.VIR_DOMAIN_START_PAUSED)
+
+    def protected() -> None:
+        firewall.prepare('bench', policies, ruleset)
+        start()
+        firewall.apply('bench', policies, ruleset)
+
+    ways: dict[str, Callable[[], None]] = {
+        'no filters': start,
+        'nftables': protected,
+        'clean-traffic': lambda: start('clean-traffic'),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _round in range(rounds):
+        for name, way in ways.items():
+            begin = time.monotonic()
+            way()
+            seconds[name].append(time.monotonic() - begin)
+            connection.lookupByName('bench').destroy()
+            firewall.remove('bench')
+    print(json.dumps(seconds))
+
+
+if __name__ == '__main__':
+    main()
