@@ -18,6 +18,12 @@ import netaddr
 
 from nova.network import model
 
+#: What cloud-init calls the ways in which a guest gets its IPv6 address by itself.
+_ANNOUNCED = {
+    model.Ipv6Mode.SLAAC: 'ipv6_slaac',
+    model.Ipv6Mode.STATELESS: 'ipv6_dhcpv6-stateless',
+    model.Ipv6Mode.STATEFUL: 'ipv6_dhcpv6-stateful',
+}
 #: Where nothing more special leads: (network, netmask) by IP version.
 _EVERYWHERE = {4: ('0.0.0.0', '0.0.0.0'), 6: ('::', '::')}
 
@@ -79,6 +85,11 @@ def _networks(vif: model.VIF, network_info: model.NetworkInfo) -> Iterator[dict[
         if subnet.dhcp_server is not None:
             # a DHCP client has one lease, of the first address; it carries the routes
             yield shared | {'type': f'ipv{subnet.version}_dhcp'}
+            addresses, routes = addresses[1:], []
+        if subnet.ipv6_mode is not None:
+            # announcements make the first address and the default route, but carry no others
+            announced = [_route(route.cidr, route.gateway) for route in subnet.routes]
+            yield shared | {'type': _ANNOUNCED[subnet.ipv6_mode], 'routes': announced}
             addresses, routes = addresses[1:], []
         for position, address in enumerate(addresses):
             yield shared | {

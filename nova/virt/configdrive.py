@@ -28,7 +28,13 @@ def is_wanted(instance: records.Instance, network_info: model.NetworkInfo) -> bo
 
 
 def _is_silent(vif: model.VIF) -> bool:
-    return bool(vif.addresses) and all(subnet.dhcp_server is None for subnet in vif.network.subnets)
+    """Whether nobody tells the NIC an address of its own."""
+    told = (
+        subnet.version
+        for subnet in vif.network.subnets
+        if subnet.dhcp_server is not None or subnet.ipv6_mode is not None
+    )
+    return bool(vif.addresses) and not any(vif.addresses_of(version) for version in told)
 
 
 def build_image(documents: Mapping[str, bytes]) -> bytes:

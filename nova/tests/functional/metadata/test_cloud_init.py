@@ -43,6 +43,7 @@ CASES = {
     'static-8': samples.make_flat(8),
     'dhcp-2': instances.make_network_info(2),
     'mixed': samples.make_mixed(),
+    'announced': samples.make_announced(),
 }
 
 

@@ -37,3 +37,26 @@ def make_mixed() -> model.NetworkInfo:
     ipv4 = model.Subnet(cidr='10.3.0.0/24', dhcp_server='10.3.0.2')
     third = instances.make_vif(3, subnets=(ipv4,), addresses=('10.3.0.9', '10.3.0.8'))
     return model.NetworkInfo((first, second, third))
+
+
+def make_announced() -> model.NetworkInfo:
+    """A NIC for each way in which an announced network gives IPv6 addresses, the second without
+    IPv4; the first has the default routes, the second a static route."""
+    vifs = []
+    for index, mode in enumerate(model.Ipv6Mode):
+        cidr = f'fd00:{index:x}::/64'
+        ipv6 = model.Subnet(
+            cidr=cidr,
+            gateway=None if index else 'fd00::1',
+            routes=(model.Route(cidr='fd00:99::/64', gateway='fd00:1::7'),) if index == 1 else (),
+            ipv6_mode=mode,
+            ra_server=f'fe80::{index + 1:x}',
+        )
+        ipv4 = model.Subnet(
+            cidr=f'10.{index}.0.0/24', gateway=f'10.{index}.0.1', dhcp_server=f'10.{index}.0.2'
+        )
+        own = model.mac_address_v6(cidr, instances.make_vif(index).mac)
+        addresses = (own,) if index == 1 else (f'10.{index}.0.9', own)
+        subnets = (ipv6,) if index == 1 else (ipv4, ipv6)
+        vifs.append(instances.make_vif(index, subnets=subnets, addresses=addresses))
+    return model.NetworkInfo(tuple(vifs))

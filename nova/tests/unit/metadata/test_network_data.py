@@ -33,6 +33,10 @@ def test_mixed(golden: Callable[[str, str], None]) -> None:
     golden('metadata/network-data-mixed.json', render(samples.make_mixed()))
 
 
+def test_announced(golden: Callable[[str, str], None]) -> None:
+    golden('metadata/network-data-announced.json', render(samples.make_announced()))
+
+
 def defaults(info: model.NetworkInfo, everywhere: str) -> list[tuple[str, str]]:
     """(link, gateway) of each default route."""
     return [

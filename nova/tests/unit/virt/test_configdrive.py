@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import pathlib
 
@@ -67,3 +68,14 @@ def test_who_gets_one() -> None:
     assert not configdrive.is_wanted(plain, none)
     assert not configdrive.is_wanted(plain, by_dhcp)
     assert configdrive.is_wanted(plain, samples.make_mixed())
+
+
+def test_whom_announcements_tell_an_address_needs_none() -> None:
+    plain, announced = instances.make_instance(), samples.make_announced()
+
+    assert not configdrive.is_wanted(plain, announced)
+    # nobody announces the range of one that has IPv6 only
+    (subnet,) = announced[1].network.subnets
+    silent = dataclasses.replace(subnet, ipv6_mode=None, ra_server=None)
+    vif = instances.make_vif(0, subnets=(silent,), addresses=announced[1].addresses)
+    assert configdrive.is_wanted(plain, model.NetworkInfo((vif,)))
