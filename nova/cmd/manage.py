@@ -163,6 +163,14 @@ def _networks(conf: Any) -> network_api.API:
     return service.build_network_api(conf)
 
 
+# --- interface
+
+
+def interface_default_route(_conf: Any, arguments: argparse.Namespace) -> None:
+    vif = db.vif_set_default_route(arguments.interface)
+    print(f'Interface {vif.index} of instance {vif.instance_uuid} has the IPv4 default route.')
+
+
 # --- floating
 
 
@@ -252,6 +260,7 @@ def _parser() -> argparse.ArgumentParser:
     nouns = parser.add_subparsers(required=True, metavar='NOUN')
     _add_db(nouns.add_parser('db', help='the database'))
     _add_network(nouns.add_parser('network', help='networks'))
+    _add_interface(nouns.add_parser('interface', help='interfaces of instances'))
     _add_floating(nouns.add_parser('floating', help='floating IPs'))
     firewall.add_verbs(nouns.add_parser('firewall', help='what NICs may do, and why'))
     _add_service(nouns.add_parser('service', help='services'))
@@ -350,6 +359,13 @@ def _add_network(noun: argparse.ArgumentParser) -> None:
     host.add_argument('--disassociate-host', action='store_true')
     delete = _verb(verbs, 'delete', network_delete, 'delete a network that nothing is on')
     delete.add_argument('network', metavar='UUID')
+
+
+def _add_interface(noun: argparse.ArgumentParser) -> None:
+    verbs = noun.add_subparsers(required=True, metavar='VERB')
+    text = 'give an interface the IPv4 default route; the guest hears of it when it asks DHCP again'
+    route = _verb(verbs, 'default-route', interface_default_route, text)
+    route.add_argument('interface', metavar='PORT_ID', help='port_id of os-interface')
 
 
 def _add_floating(noun: argparse.ArgumentParser) -> None:

@@ -60,6 +60,7 @@ from nova.db.plugging import (
     vif_free,
     vif_get,
     vif_remove_address,
+    vif_set_default_route,
     vif_set_state,
     vifs_unsettled,
 )
@@ -140,6 +141,7 @@ __all__ = [
     'vif_free',
     'vif_get',
     'vif_remove_address',
+    'vif_set_default_route',
     'vif_set_state',
     'vifs_allocate',
     'vifs_deallocate',

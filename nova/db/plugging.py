@@ -142,6 +142,32 @@ def vif_free(uuid: str) -> records.Vif | None:
         return vif
 
 
+@retry.on_deadlock
+def vif_set_default_route(uuid: str) -> records.Vif:
+    """Give a NIC the IPv4 default route of its instance, which whoever had it loses.
+
+    :returns: the NIC as it is then.
+    :raises VifNotFound:
+    :raises InvalidInput: its network has no IPv4 gateway.
+    """
+    vif = models.Vif
+    with session.database().writer() as db:
+        _lock_instance(db, _read(db, uuid).instance_uuid)
+        before = _read(db, uuid)
+        network = networks.read_networks(db, {before.network_uuid})[before.network_uuid]
+        if network.gateway is None:
+            reason = f'network {network.label} has no IPv4 gateway'
+            raise exception.InvalidInput(field='default_route', reason=reason)
+        db.execute(
+            sa.update(vif)
+            .where(vif.instance_uuid == before.instance_uuid)
+            .values(default_route=vif.uuid == uuid)
+            .execution_options(synchronize_session=False)
+        )
+        db.expire_all()
+        return _read(db, uuid)
+
+
 def vifs_unsettled(host: str) -> tuple[records.Vif, ...]:
     """The NICs of a host's instances that are being attached or detached."""
     moving = models.Vif.state != model.VifState.ACTIVE

@@ -21,6 +21,9 @@ from nova import exception
 from nova.db import records
 from nova.network import info, model, ranges
 
+#: The tag of the NIC that is to have the IPv4 default route.
+DEFAULT_ROUTE_TAG = 'default-route'
+
 #: Locally known as OpenStack's; unicast.
 _MAC_PREFIX = 'fa:16:3e'
 #: What :data:`_MAC_PREFIX` makes of the last 64 bits of an address.
@@ -33,18 +36,40 @@ def choose_mac(random_source: random.Random) -> str:
     return f'{_MAC_PREFIX}:{tail.hex(":")}'
 
 
-def choose_default_route(networks: Sequence[records.NewNetwork]) -> int | None:
-    """Which NIC gets the instance's IPv4 default route, given each NIC's network in NIC order:
-    the first whose network has a gateway; None where none has."""
-    return next((i for i, network in enumerate(networks) if network.gateway is not None), None)
+def choose_default_route(
+    networks: Sequence[records.NewNetwork], tags: Sequence[str | None]
+) -> int | None:
+    """Which NIC gets the instance's IPv4 default route, given each NIC's network and tag in NIC
+    order: the one with the tag for it, else the first whose network has a gateway; None where none
+    has.
+
+    :raises InvalidInput: the tag is on several, or on a NIC whose network has no gateway.
+    """
+    asked = [i for i, tag in enumerate(tags) if tag == DEFAULT_ROUTE_TAG]
+    if not asked:
+        return next((i for i, network in enumerate(networks) if network.gateway is not None), None)
+    if len(asked) > 1:
+        reason = f'only one interface of a server can have the tag {DEFAULT_ROUTE_TAG}'
+        raise exception.InvalidInput(field='tag', reason=reason)
+    (chosen,) = asked
+    if networks[chosen].gateway is None:
+        label = networks[chosen].label
+        reason = f'{DEFAULT_ROUTE_TAG} is for networks with an IPv4 gateway, which {label} has not'
+        raise exception.InvalidInput(field='tag', reason=reason)
+    return chosen
 
 
-def check_default_routes(networks: Sequence[records.NewNetwork]) -> None:
-    """Refuse a guest with NICs on these networks, if it would have several IPv6 default routes:
-    whoever is on a network with an IPv6 gateway hears of it, and there is no telling one NIC.
+def check_default_routes(
+    networks: Sequence[records.NewNetwork], tags: Sequence[str | None]
+) -> None:
+    """Refuse a guest with NICs on these networks if its default routes were not clear. It would
+    have several of IPv6 with several networks that have an IPv6 gateway: whoever is on one hears
+    of it, and there is no telling one NIC.
 
+    :param tags: of the NICs; see :func:`choose_default_route`.
     :raises InvalidInput:
     """
+    choose_default_route(networks, tags)
     leading = [network.label for network in networks if network.gateway_v6 is not None]
     if len(leading) > 1:
         reason = (
@@ -71,8 +96,9 @@ def plan_nics(
         if request.network_uuid not in networks:
             raise exception.NetworkNotFound(network_id=request.network_uuid)
     on = [networks[request.network_uuid] for request in requested]
-    check_default_routes(on)
-    default = choose_default_route(on)
+    tags = [request.tag for request in requested]
+    check_default_routes(on, tags)
+    default = choose_default_route(on, tags)
     macs: dict[str, None] = {}
     while len(macs) < len(requested):
         macs[choose_mac(random_source)] = None

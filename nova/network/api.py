@@ -269,7 +269,7 @@ class API:
         :param requested: their ``security_groups`` may be names, and come back as uuids.
         :param security_groups_asked: the names of the groups of each NIC for which none are named;
             none of these either, ``default``.
-        :raises InvalidInput: there are too many, or they give several IPv6 default routes.
+        :raises InvalidInput: there are too many, or it is not clear which has the default route.
         :raises NetworkNotFound: one does not exist, or is another project's.
         :raises FixedIpInvalid: an address asked for cannot be given.
         :raises SecurityGroupNotFound: the project has none of this name.
@@ -285,7 +285,10 @@ class API:
             raise exception.InvalidInput(field='networks', reason=reason)
         groups = security_groups.resolve_names(project_id or '', security_groups_asked)
         checked = [_checked(request, usable) for request in requested]
-        addressing.check_default_routes([usable[request.network_uuid] for request in checked])
+        addressing.check_default_routes(
+            [usable[request.network_uuid] for request in checked],
+            [request.tag for request in checked],
+        )
         return tuple(
             dataclasses.replace(
                 request,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from nova.tests.functional.db.test_instances import *
 from nova.tests.functional.db.test_networks import *
+from nova.tests.functional.db.test_plugging import *
 from nova.tests.functional.db.test_schema import differences, test_migrations_give_the_models
 from nova.tests.functional.db.test_security_groups import *
 

@@ -36,7 +36,17 @@ def test_the_default_route_is_on_the_first_nic_that_can_have_it(
 ) -> None:
     found = [samples.network(n, gateway=gateway) for n, gateway in enumerate(gateways)]
 
-    assert addressing.choose_default_route(found) == chosen
+    assert addressing.choose_default_route(found, [None] * len(found)) == chosen
+
+
+def test_the_default_route_is_on_the_nic_with_the_tag_for_it() -> None:
+    found = [samples.network(0), samples.network(1), samples.network(2, gateway=None)]
+    tag = addressing.DEFAULT_ROUTE_TAG
+
+    assert addressing.choose_default_route(found, ['lan', tag, None]) == 1
+    for tags, reason in (([None, None, tag], 'net-2 has not'), ([tag, tag, None], 'only one')):
+        with pytest.raises(exception.InvalidInput, match=reason):
+            addressing.choose_default_route(found, tags)
 
 
 def test_nics_are_planned_in_the_order_of_the_request() -> None:
@@ -153,7 +163,7 @@ def test_ipv6_addresses_that_cannot_be_asked_for(mode: str, address: str, word: 
 def test_one_nic_at_most_is_on_a_network_with_an_ipv6_gateway() -> None:
     led = samples.network(0, cidr_v6='fd00:1::/64', gateway_v6='fd00:1::1')
     closed = samples.network(1, cidr_v6='fd00:2::/64')
-    addressing.check_default_routes([led, closed, closed])
+    addressing.check_default_routes([led, closed, closed], [None] * 3)
     with pytest.raises(exception.InvalidInput) as caught:
-        addressing.check_default_routes([closed, led, led])
+        addressing.check_default_routes([closed, led, led], [None] * 3)
     assert 'net-0 and net-0' in caught.value.message
