@@ -142,6 +142,7 @@ class ComputeManager:
             elif instance.task_state in _POWER_TASKS:
                 self._settle(instance.uuid, instance.task_state)
         self.tidy()
+        self._leave_bridges()
 
     def tidy(self) -> None:
         """Finish what guests were asked for and had not done when the call ended: called now and
@@ -169,6 +170,7 @@ class ComputeManager:
         """Called from time to time."""
         self.report_resources()
         self.tidy()
+        self._leave_bridges()
         # a message about a group may have been lost, and somebody may have flushed our rules
         self._refresh_firewall(repair=True)
 
@@ -374,6 +376,7 @@ class ComputeManager:
     ) -> None:
         if self._driver.detach_interface(instance, vif, timeout_s):
             self._network.detach_interface(context, vif_id=vif.id)
+            self._leave_bridges()
             self._groups.announce(context, vif.security_groups)
 
     def _follow_groups(self, context: nova_context.RequestContext, vif: model.VIF) -> None:
@@ -533,7 +536,16 @@ class ComputeManager:
         """Take the NICs back, and out of the sets of those who let them in."""
         left = security_groups.groups_of_vifs(self._network_info(instance_uuid))
         self._network.deallocate_for_instance(context, instance_uuid=instance_uuid)
+        self._leave_bridges()
         self._groups.announce(context, left)
+
+    def _leave_bridges(self) -> None:
+        """Remove what was made for NICs of guests, once no instance of this host has one there."""
+        try:
+            self._driver.keep_bridges(lambda: db.bridges_of_host(self._host))
+        except exception.NovaException:
+            # protects what follows; the next look at this host tries again
+            LOG.exception('bridges that no guest needs are still there')
 
     def _network_info(self, instance_uuid: str) -> model.NetworkInfo:
         return self._network_reads.network_infos([instance_uuid])[instance_uuid]

@@ -38,6 +38,7 @@ from nova.db.instances import (
     instance_set_fault,
     instance_update,
 )
+from nova.db.network_hosts import bridges_of_host
 from nova.db.networks import (
     instance_uuid_by_address,
     network_claim_host,
@@ -87,6 +88,7 @@ from nova.db.security_groups import (
 __all__ = [
     'ANY',
     'DEFAULT_SECURITY_GROUP',
+    'bridges_of_host',
     'compute_node_get',
     'compute_node_list',
     'compute_node_report',

@@ -7,7 +7,7 @@ An adapter never sees the database or the network manager: it gets records and o
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 import dataclasses
 
 from nova.db import records
@@ -129,6 +129,15 @@ class ComputeDriver(abc.ABC):
 
         :param repair: look also whether somebody else has changed the rules, and put them right.
         :returns: the ids of the NICs on which the rules are in force now.
+        """
+
+    @abc.abstractmethod
+    def keep_bridges(self, wanted: Callable[[], Collection[str]]) -> None:
+        """Remove the bridges that were made for guests' NICs and that no guest needs any more.
+
+        :param wanted: says the names of those that guests need; see
+            :meth:`nova.network.linux.links.HostLinks.keep_only`.
+        :raises NetworkSetupFailed: one could not be removed.
         """
 
     @abc.abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from nova import exception
 from nova.db import records
@@ -34,6 +34,7 @@ class FakeDriver(driver.ComputeDriver):
         self.stopped: set[str] = set()
         self.host: str | None = None
         self.ruleset = rules.Ruleset()
+        self.bridges: frozenset[str] = frozenset()
 
     def init_host(self, host: str) -> None:
         self.host = host
@@ -114,6 +115,9 @@ class FakeDriver(driver.ComputeDriver):
             if instance.name in guests:
                 self.guests[uuid] = (instance, guests[instance.name])
         return frozenset(vif.id for network_info in guests.values() for vif in network_info)
+
+    def keep_bridges(self, wanted: Callable[[], Collection[str]]) -> None:
+        self.bridges = frozenset(wanted())
 
     def list_instance_names(self) -> list[str]:
         return [instance.name for instance, _ in self.guests.values()]

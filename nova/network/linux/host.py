@@ -19,7 +19,8 @@ from oslo_log import log
 
 from nova import exception, privileged
 from nova.network import topology
-from nova.network.linux import bridge, dnsmasq
+from nova.network.linux import dnsmasq
+from nova.network.linux import links as linux_links
 from nova.privileged import link as privileged_link
 from nova.privileged import metadata as privileged_metadata
 from nova.privileged import sysctl as privileged_sysctl
@@ -52,6 +53,7 @@ class HostNetworks:
 
     def __init__(self, run_path: str) -> None:
         self._folder = pathlib.Path(run_path) / 'networks'
+        self._links = linux_links.HostLinks(run_path)
         self._lock_path = str(pathlib.Path(run_path) / 'locks')
 
     def apply(
@@ -102,7 +104,7 @@ class HostNetworks:
             self._remove(network.uuid)
         if before != made:
             self._note(network.uuid, made)
-        bridge.ensure_bridges([network.link])
+        self._links.ensure(network.uuid, [network.link])
         if network.address is not None:
             address, _, length = network.address.partition('/')
             privileged_link.ensure_address(network.link.name, address, int(length))
@@ -142,16 +144,19 @@ class HostNetworks:
             dnsmasq.stop_server(str(folder))
             if made.addresses_v6:
                 privileged_link.ensure_blackhole_v6(made.bridge, False)
-            if not bridge.remove_bridge(made.bridge):
-                for entry in (made.address, *made.addresses_v6):
-                    address, _, length = (entry or '').partition('/')
-                    if address:
-                        privileged_link.remove_address(made.bridge, address, int(length))
-                privileged_link.remove_address(made.bridge, privileged_metadata.ADDRESS, 32)
-            if made.vlan_device is not None:
-                bridge.remove_vlan(made.vlan_device)
+            if not self._links.release(uuid, made.bridge):
+                self._leave_bridge(made)
             LOG.info('network %s: removed from this host', uuid)
         dnsmasq.remove_files(str(folder))
+
+    def _leave_bridge(self, made: _Made) -> None:
+        """The bridge stays, be it the operator's or one that guests are plugged into."""
+        for entry in (made.address, *made.addresses_v6):
+            address, _, length = (entry or '').partition('/')
+            if address:
+                privileged_link.remove_address(made.bridge, address, int(length))
+        privileged_link.remove_address(made.bridge, privileged_metadata.ADDRESS, 32)
+        privileged_sysctl.ensure_device_forwarding(made.bridge, False)
 
     def _made(self) -> list[str]:
         """The uuids of the networks that something was made for."""

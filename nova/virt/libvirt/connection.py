@@ -7,8 +7,9 @@ UUID. All of it is found again from the instance alone, so nothing is remembered
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 import contextlib
+import functools
 from pathlib import Path
 import re
 import shutil
@@ -24,7 +25,7 @@ from nova.image import glance
 from nova.metadata import documents
 from nova.network import model, topology
 from nova.network.firewall import drivers, rules
-from nova.network.linux import bridge
+from nova.network.linux import links
 from nova.privileged.files import read_tail
 from nova.privileged.nft import forget_tap
 from nova.virt import configdrive, driver
@@ -39,10 +40,6 @@ _POLL_S = 0.1
 _OUR_DOMAIN = re.compile(r'instance-[0-9a-f]{8,}')
 
 
-def forget_nothing(_device: str) -> None:
-    """For a libvirt that leaves nothing behind, as that of the tests."""
-
-
 class LibvirtConnection(driver.ComputeDriver):
     """One host's guests.
 
@@ -51,12 +48,14 @@ class LibvirtConnection(driver.ComputeDriver):
     :param images: the images of this host.
     :param ensure_bridges: makes the bridges that an instance's NICs are plugged into; called
         before each spawn, and idempotent.
+    :param keep_bridges: removes those of them that no guest needs any more; see
+        :meth:`nova.network.linux.links.HostLinks.keep_only`.
+    :param forget_tap: removes what libvirt's filters left of a tap device that is gone.
     :param dhcp_domain: the DNS domain that guests are told they are in.
     :param libvirt_host: the connection to libvirt; made of the option group when not given.
     :param offload: runs what blocks; see :class:`nova.virt.libvirt.offload.Offload`.
     :param read_file: reads console logs, which belong to root.
     :param tap_firewall: what filters the NICs; None: libvirt's own filters.
-    :param forget_tap: removes what libvirt's filters left of a tap device that is gone.
     """
 
     def __init__(
@@ -66,18 +65,20 @@ class LibvirtConnection(driver.ComputeDriver):
         images: imagecache.ImageCache,
         ensure_bridges: Callable[[model.NetworkInfo], None],
         *,
+        keep_bridges: Callable[[Callable[[], Collection[str]]], None],
+        forget_tap: firewall.ForgetTap,
         dhcp_domain: str,
         libvirt_host: host.Host | None = None,
         offload: offloading.Offload = offloading.call_directly,
         read_file: console.ReadFile = console.read_file,
         tap_firewall: taps.TapFirewall | None = None,
-        forget_tap: firewall.ForgetTap = forget_nothing,
     ) -> None:
         self._options = libvirt_group
         self._state_path = Path(state_path)
         self._instances = self._state_path / 'instances'
         self._images = images
         self._ensure_bridges = ensure_bridges
+        self._keep_bridges = keep_bridges
         self._dhcp_domain = dhcp_domain
         self._host = libvirt_host or host.Host(libvirt_group.connection_uri, offload=offload)
         self._firewall: firewall.NWFilterFirewall | taps.TapFirewall = (
@@ -257,6 +258,9 @@ class LibvirtConnection(driver.ComputeDriver):
     ) -> frozenset[str]:
         return self._firewall.apply_groups(guests, ruleset, repair=repair)
 
+    def keep_bridges(self, wanted: Callable[[], Collection[str]]) -> None:
+        self._keep_bridges(wanted)
+
     def list_instance_names(self) -> list[str]:
         return [name for name in self._host.domain_names() if _OUR_DOMAIN.fullmatch(name)]
 
@@ -312,9 +316,12 @@ def from_conf(conf: cfg.ConfigOpts, *, offload: offloading.Offload) -> LibvirtCo
     :param offload: see :class:`nova.virt.libvirt.offload.Offload`.
     """
 
+    host_links = links.HostLinks(conf.run_path)
+
     def ensure_bridges(network_info: model.NetworkInfo) -> None:
         networks = [vif.network for vif in network_info]
-        bridge.ensure_bridges(topology.plan_links(networks, conf.network.physical_networks))
+        wanted = topology.plan_links(networks, conf.network.physical_networks)
+        host_links.ensure(links.GUESTS, wanted)
 
     images = imagecache.ImageCache(
         Path(conf.state_path) / 'cache' / 'images',
@@ -328,11 +335,12 @@ def from_conf(conf: cfg.ConfigOpts, *, offload: offloading.Offload) -> LibvirtCo
         conf.state_path,
         images,
         ensure_bridges,
+        keep_bridges=functools.partial(host_links.keep_only, links.GUESTS),
+        forget_tap=forget_tap,
         dhcp_domain=conf.network.dhcp_domain,
         offload=offload,
         read_file=read_tail,
         tap_firewall=_choose_tap_firewall(conf.firewall.driver),
-        forget_tap=forget_tap,
     )
 
 

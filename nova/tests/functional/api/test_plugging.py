@@ -88,6 +88,23 @@ def test_attach_and_detach(cloud: Cloud) -> None:
     assert [vif.id for vif in server.guest()] == server.ports()
 
 
+def test_a_host_keeps_the_bridges_that_its_guests_need(cloud: Cloud) -> None:
+    """Asked for when a NIC goes, when a guest goes, and from time to time."""
+    server, other = Server(cloud), Server(cloud)
+    bridges = cloud.first.bridge, cloud.second.bridge
+    port = server.attach(net_id='two')['port_id']
+    cloud.compute.reconcile()
+    assert cloud.driver.bridges == set(bridges)
+
+    server.detach(port)
+    wait_until(lambda: cloud.driver.bridges == {bridges[0]})
+    cloud.send('DELETE', f'/servers/{server.uuid}')
+    wait_until(lambda: server.uuid not in cloud.driver.guests)
+    assert cloud.driver.bridges == {bridges[0]}
+    cloud.send('DELETE', f'/servers/{other.uuid}')
+    wait_until(lambda: cloud.driver.bridges == set())
+
+
 @pytest.mark.parametrize(
     ('body', 'status'),
     [

@@ -38,6 +38,7 @@ from nova.db import records
 from nova.image import glance
 from nova.network import model
 from nova.privileged.files import read_tail
+from nova.privileged.nft import forget_tap
 from nova.virt.libvirt import connection, imagecache
 
 STATE = Path('/var/lib/nova')
@@ -148,6 +149,8 @@ def build_driver(image: str) -> connection.LibvirtConnection:
         STATE,
         images,
         lambda _network_info: None,
+        keep_bridges=lambda _wanted: None,
+        forget_tap=forget_tap,
         dhcp_domain='novalocal',
         read_file=read_tail,
     )

@@ -28,6 +28,7 @@ class FakeDaemon:
         self.refuse: dict[str, list[libvirt.libvirtError]] = {}
         self.calls: list[str] = []
         self.used: set[str] = set()
+        self.forgotten: list[str] = []
         self.opened = 0
 
     def open(self, uri: str) -> FakeConnection:
@@ -39,6 +40,10 @@ class FakeDaemon:
         self.calls.append(name)
         if self.refuse.get(name):
             raise self.refuse[name].pop(0)
+
+    def forget_tap(self, device: str) -> None:
+        """In the place of the kernel, where libvirt may leave rules of the device."""
+        self.forgotten.append(device)
 
     def is_empty(self) -> bool:
         return not self.domains and not any('nova-instance' in name for name in self.filters)

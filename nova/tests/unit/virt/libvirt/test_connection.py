@@ -44,6 +44,7 @@ class Bench:
     daemon: FakeDaemon
     images: FakeImages
     plugged: list[model.NetworkInfo]
+    kept: list[frozenset[str]]
     instances: Path
 
     def assert_nothing_is_left(self) -> None:
@@ -63,16 +64,19 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     )
     daemon, images = FakeDaemon(), FakeImages()
     plugged: list[model.NetworkInfo] = []
+    kept: list[frozenset[str]] = []
     driver = connection.LibvirtConnection(
         conf.libvirt,
         tmp_path,
         images,
         plugged.append,
+        keep_bridges=lambda wanted: kept.append(frozenset(wanted())),
+        forget_tap=daemon.forget_tap,
         dhcp_domain='novalocal',
         libvirt_host=host.Host('qemu:///system', open_connection=daemon.open),
     )
     driver.init_host('compute1')
-    return Bench(driver, daemon, images, plugged, tmp_path / 'instances')
+    return Bench(driver, daemon, images, plugged, kept, tmp_path / 'instances')
 
 
 def test_spawn_and_destroy(bench: Bench) -> None:
@@ -85,6 +89,17 @@ def test_spawn_and_destroy(bench: Bench) -> None:
     bench.assert_nothing_is_left()
     bench.driver.destroy(INSTANCE, NICS)
     assert bench.driver.power_state(INSTANCE) == records.PowerState.NOSTATE
+
+
+def test_what_is_left_of_its_taps_goes_with_the_guest(bench: Bench) -> None:
+    bench.driver.spawn(INSTANCE, NICS)
+    bench.driver.destroy(INSTANCE, NICS)
+    assert set(bench.daemon.forgotten) == {vif.device for vif in NICS}
+
+
+def test_who_asks_for_the_bridges_to_be_kept_names_them(bench: Bench) -> None:
+    bench.driver.keep_bridges(lambda: {'br-a', 'br-b'})
+    assert bench.kept == [{'br-a', 'br-b'}]
 
 
 def test_a_configuration_drive_comes_and_goes_with_the_guest(bench: Bench) -> None:
