@@ -80,6 +80,7 @@ def network_create(conf: Any, arguments: argparse.Namespace) -> None:
         allowed_start=arguments.allowed_start,
         allowed_end=arguments.allowed_end,
         fixed_cidr=arguments.fixed_cidr,
+        multi_host=arguments.multi_host,
     )
     networks = _networks(conf)
     if arguments.num_networks is None:
@@ -330,6 +331,11 @@ def _add_network(noun: argparse.ArgumentParser) -> None:
     create.add_argument('--allowed-start', metavar='ADDRESS', help='the first address given')
     create.add_argument('--allowed-end', metavar='ADDRESS', help='the last address given')
     create.add_argument('--fixed-cidr', metavar='CIDR', help='the part that is given out')
+    create.add_argument(
+        '--multi-host',
+        action='store_true',
+        help='every host is gateway, DHCP and metadata server of its own guests',
+    )
     add = _verb(verbs, 'add', network_add, 'give a project a network that no project has')
     add.add_argument('--project', metavar='ID', required=True)
     add.add_argument('network', metavar='UUID', nargs='?', help='default: the oldest free VLAN')

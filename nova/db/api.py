@@ -38,9 +38,10 @@ from nova.db.instances import (
     instance_set_fault,
     instance_update,
 )
-from nova.db.network_hosts import bridges_of_host
+from nova.db.network_hosts import bridges_of_host, network_host_claim, network_host_release
 from nova.db.networks import (
     instance_uuid_by_address,
+    instance_uuid_by_mac,
     network_claim_host,
     network_create,
     network_delete,
@@ -113,10 +114,13 @@ __all__ = [
     'instance_set_fault',
     'instance_update',
     'instance_uuid_by_address',
+    'instance_uuid_by_mac',
     'network_claim_host',
     'network_create',
     'network_delete',
     'network_get',
+    'network_host_claim',
+    'network_host_release',
     'network_list',
     'network_take',
     'network_take_free',

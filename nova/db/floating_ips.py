@@ -16,15 +16,19 @@ from nova import exception
 from nova.db import models, records, retry, session
 
 _Row, _Fixed, _Vif, _Network = models.FloatingIp, models.FixedIp, models.Vif, models.Network
+_Instance = models.Instance
+#: Who serves the network to the NIC.
+_HOST = sa.case((_Network.multi_host, _Instance.host), else_=_Network.host)
 
 
 def _query(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    columns: tuple[Any, ...] = (_Row, _Fixed.address, _Vif.instance_uuid, _Network.uuid)
+    columns: tuple[Any, ...] = (_Row, _Fixed.address, _Vif.instance_uuid, _Network.uuid, _HOST)
     return (
         sa.select(*columns)
         .outerjoin(_Fixed, (_Fixed.id == _Row.fixed_ip_id) & (_Fixed.vif_id == _Row.vif_id))
         .outerjoin(_Vif, _Vif.id == _Fixed.vif_id)
         .outerjoin(_Network, _Network.id == _Fixed.network_id)
+        .outerjoin(_Instance, _Instance.uuid == _Vif.instance_uuid)
         .where(*conditions)
         .order_by(_Row.id)
     )
@@ -40,6 +44,7 @@ def _read(found: Any) -> records.FloatingIp:
         fixed_ip=found[1],
         instance_uuid=found[2],
         network_uuid=found[3],
+        host=found[4],
     )
 
 

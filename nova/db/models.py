@@ -166,6 +166,22 @@ class Network(Base):
     mtu: Mapped[int | None]
     multi_host: Mapped[bool] = mapped_column(default=False)
     host: Mapped[str | None] = mapped_column(Name, index=True)
+    # the database removes them with their network
+    hosts: Mapped[list[NetworkHost]] = orm.relationship(
+        order_by='NetworkHost.id', cascade='all, delete-orphan', passive_deletes=True
+    )
+
+
+class NetworkHost(Base):
+    """A host that serves its part of a network which every host serves. It has ``address`` there
+    (IPv4), whose row among the fixed IPs is reserved meanwhile."""
+
+    __tablename__ = 'network_hosts'
+    __table_args__ = (sa.UniqueConstraint('network_id', 'host'),)
+
+    network_id: Mapped[int] = mapped_column(sa.ForeignKey('networks.id', ondelete='CASCADE'))
+    host: Mapped[str] = mapped_column(Name)
+    address: Mapped[str | None] = mapped_column(Address)
 
 
 class Vif(Base):

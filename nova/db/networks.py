@@ -44,6 +44,7 @@ def _read(row: models.Network) -> records.Network:
         gateway_v6=row.gateway_v6,
         ipv6_mode=None if row.ipv6_mode is None else model.Ipv6Mode(row.ipv6_mode),
         routes=tuple(model.Route(**route) for route in row.routes),
+        hosts={entry.host: entry.address for entry in row.hosts} if row.multi_host else {},
     )
 
 
@@ -128,7 +129,11 @@ def _row(db: orm.Session, uuid: str) -> models.Network:
 
 def network_list(project_id: str | None = None) -> tuple[records.Network, ...]:
     """All networks in id order; with ``project_id``, that project's and those of no project."""
-    query = sa.select(models.Network).order_by(models.Network.id)
+    query = (
+        sa.select(models.Network)
+        .options(orm.selectinload(models.Network.hosts))
+        .order_by(models.Network.id)
+    )
     if project_id is not None:
         mine = models.Network.project_id == project_id
         query = query.where(mine | models.Network.project_id.is_(None))
@@ -482,6 +487,18 @@ def instance_uuid_by_address(network_uuid: str, address: str) -> str | None:
         return db.scalar(query)
 
 
+def instance_uuid_by_mac(network_uuid: str, mac: str) -> str | None:
+    """Whose NIC on the network has this MAC address; None: nobody's."""
+    vif, network = models.Vif, models.Network
+    query = (
+        sa.select(vif.instance_uuid)
+        .join(network, network.id == vif.network_id)
+        .where(network.uuid == network_uuid, vif.mac == mac)
+    )
+    with session.database().reader() as db:
+        return db.scalar(query)
+
+
 def vifs_of_networks(uuids: Iterable[str]) -> dict[str, tuple[records.Vif, ...]]:
     """The NICs on each network, by instance and index; every uuid asked for is a key."""
     wanted = list(uuids)
@@ -493,7 +510,7 @@ def vifs_of_networks(uuids: Iterable[str]) -> dict[str, tuple[records.Vif, ...]]
 def read_vifs(db: orm.Session, *conditions: sa.ColumnElement[bool]) -> tuple[records.Vif, ...]:
     vif, network, instance = models.Vif, models.Network, models.Instance
     query = (
-        sa.select(vif, network.uuid, instance.hostname)
+        sa.select(vif, network.uuid, instance.hostname, instance.host)
         .join(network, network.id == vif.network_id)
         .join(instance, instance.uuid == vif.instance_uuid)
         .where(*conditions)
@@ -515,6 +532,7 @@ def read_vifs(db: orm.Session, *conditions: sa.ColumnElement[bool]) -> tuple[rec
             tag=row.Vif.tag,
             addresses=tuple(addresses.get(row.Vif.id, ())),
             hostname=row.hostname,
+            host=row.host,
             security_groups=tuple(groups.get(row.Vif.id, ())),
             firewall_revision=row.Vif.firewall_revision,
             slot=row.Vif.slot,

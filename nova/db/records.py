@@ -192,19 +192,24 @@ class NewNetwork:
     routes: tuple[model.Route, ...] = ()
 
 
-@primitive.versioned('1.1')
+@primitive.versioned('1.2')
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Network(NewNetwork):
     """A network as it is stored; ``host`` serves its gateway and DHCP, None until one is
-    needed."""
+    needed.
+
+    With ``multi_host`` each host serves its own guests: ``hosts`` has the IPv4 address of each that
+    does (None: there is no IPv4 range), and :func:`nova.network.info.on_host` what it is there.
+    """
 
     id: int
     host: str | None
     created_at: datetime.datetime
     updated_at: datetime.datetime
+    hosts: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
 
 
-@primitive.versioned('1.1')
+@primitive.versioned('1.2')
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Vif:
     """A NIC's row with its addresses, in their order. ``uuid`` is the model's ``VIF.id``."""
@@ -220,6 +225,8 @@ class Vif:
     addresses: tuple[str, ...]
     hostname: str
     """The name of the NIC's instance, which the network's DHCP server gives it."""
+    host: str | None = None
+    """Where the NIC's instance is."""
     security_groups: tuple[str, ...] = ()
     """uuids, in the order in which the groups were made."""
     firewall_revision: str | None = None
@@ -347,11 +354,12 @@ class SecurityGroups:
         return hashlib.sha256(' '.join([*parts, str(len(own))]).encode()).hexdigest()[:16]
 
 
-@primitive.versioned('1.0')
+@primitive.versioned('1.1')
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class FloatingIp:
     """An address of the outside that ``project_id`` holds (None: nobody). ``fixed_ip``, of that
-    instance and network, is where it leads; None: nowhere."""
+    instance and network, is where it leads; None: nowhere. ``host`` serves the network to the
+    instance."""
 
     id: int
     address: str
@@ -360,3 +368,4 @@ class FloatingIp:
     fixed_ip: str | None
     instance_uuid: str | None
     network_uuid: str | None
+    host: str | None = None

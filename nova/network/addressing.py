@@ -181,6 +181,8 @@ def _why_not_v6(address: Any, network: records.NewNetwork) -> str | None:
     taken = (str(cidr.network), network.gateway_v6, info.server_address_v6(network))
     if str(address) in taken:
         return 'it is reserved'
+    if network.multi_host and model.is_host_address_v6(str(address)):
+        return 'it is kept for a host'
     if int(address) >> 24 & 0xFFFFFFFFFF == _MADE_OF_MAC:
         return 'it is kept for the NIC with that MAC address'
     return None

@@ -374,6 +374,8 @@ def _check_host(network: records.Network, host: str | None) -> str | None:
         return None
     if network.kind is model.NetworkKind.FLAT:
         raise exception.InvalidInput(field='host', reason='nobody serves a flat network')
+    if network.multi_host:
+        raise exception.InvalidInput(field='host', reason='every host serves this network')
     if host not in {s.host for s in db.service_list() if s.binary == 'nova-network'}:
         raise exception.HostNotFound(host=host)
     return host

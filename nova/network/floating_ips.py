@@ -70,7 +70,7 @@ class API:
         """
         found = self.get_floating_ip(context, number)
         db.floating_ip_release(str(context.project_id), found.id)
-        self._refresh_network(context, found.network_uuid)
+        self._refresh_host(context, found)
 
     def associate(
         self,
@@ -88,17 +88,17 @@ class API:
         project_id = str(context.project_id)
         before = db.floating_ip_get(project_id, address=address)
         vif, fixed_ip = choose_target(network_info, fixed_address)
-        network = db.network_get(vif.network.id)
-        if network.host is None or network.gateway is None:
+        network, subnet = vif.network, vif.network.subnet(4)
+        if network.host is None or subnet is None or subnet.gateway is None:
             raise exception.FixedIpInvalid(
                 address=fixed_ip, network=network.label, reason='the network has no gateway of ours'
             )
         with contextlib.ExitStack() as undo:
             undo.callback(db.floating_ip_disassociate, project_id, address)
             db.floating_ip_associate(project_id, address, vif.id, fixed_ip)
-            if before.network_uuid not in (None, network.uuid):
-                self._refresh_network(context, before.network_uuid)
-            self._refresh(context, host=network.host, network_uuids=[network.uuid])
+            if (before.host, before.network_uuid) != (network.host, network.id):
+                self._refresh_host(context, before)
+            self._refresh(context, host=network.host, network_uuids=[network.id])
             undo.pop_all()
 
     def disassociate(
@@ -112,16 +112,14 @@ class API:
         if found.instance_uuid != instance_uuid:
             raise exception.FloatingIpNotFound(floating_ip=address)
         db.floating_ip_disassociate(str(context.project_id), address)
-        self._refresh_network(context, found.network_uuid)
+        self._refresh_host(context, found)
 
-    def _refresh_network(
-        self, context: nova_context.RequestContext, network_uuid: str | None
+    def _refresh_host(
+        self, context: nova_context.RequestContext, before: records.FloatingIp
     ) -> None:
-        if network_uuid is None:
-            return
-        host = db.network_get(network_uuid).host
-        if host is not None:
-            self._refresh(context, host=host, network_uuids=[network_uuid])
+        """Let the host that the address led to have it no more."""
+        if before.host is not None and before.network_uuid is not None:
+            self._refresh(context, host=before.host, network_uuids=[before.network_uuid])
 
 
 def choose_target(

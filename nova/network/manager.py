@@ -30,10 +30,10 @@ LOG = log.getLogger(__name__)
 
 #: Makes a host's forwarding true (:meth:`nova.network.linux.nat.Forwarding.apply`).
 ApplyReach = Callable[[reach.Reach, bool], None]
-#: Makes a host's metadata servers true: ``(bridges by network uuid, uuids looked at or None for
+#: Makes a host's metadata servers true: ``(places by network uuid, uuids looked at or None for
 #: all)`` to what failed (:meth:`nova.network.linux.metadata.MetadataServers.apply`).
 ApplyMetadata = Callable[
-    [Mapping[str, str], Collection[str] | None], dict[str, exception.NetworkSetupFailed]
+    [Mapping[str, metadata.Place], Collection[str] | None], dict[str, exception.NetworkSetupFailed]
 ]
 #: Makes a host's networks true: ``(state, uuids looked at or None for all)`` to what failed, by
 #: uuid (:meth:`nova.network.linux.host.HostNetworks.apply`).
@@ -191,8 +191,8 @@ class NetworkService:
                 self._allocate(instance_uuid, project_id, requested_networks)
                 undo.callback(self.deallocate_for_instance, context, instance_uuid=instance_uuid)
             vifs = db.vifs_of_instances([instance_uuid])[instance_uuid]
-            networks = self._claimed({vif.network_uuid for vif in vifs})
-            self._setup(context, networks.values())
+            networks = self._claimed(vifs)
+            self._setup(context, _on_hosts(vifs, networks))
             undo.pop_all()
         LOG.info(
             'instance %s gets %d NIC(s) on %s',
@@ -208,7 +208,7 @@ class NetworkService:
         """Take the instance's NICs back, with what nobody else needs on the hosts of their
         networks. A host that cannot be reached makes good when its service starts."""
         freed = db.vifs_deallocate(instance_uuid)
-        self._setup_after(context, (vif.network_uuid for vif in freed))
+        self._setup_after(context, freed)
 
     def attach_interface(
         self,
@@ -228,8 +228,8 @@ class NetworkService:
         vif = self._attach(instance_uuid, project_id, requested_network, max_nics)
         with contextlib.ExitStack() as undo:
             undo.callback(self.detach_interface, context, vif_id=vif.uuid)
-            networks = self._claimed({vif.network_uuid})
-            self._setup(context, networks.values())
+            networks = self._claimed([vif])
+            self._setup(context, _on_hosts([vif], networks))
             undo.pop_all()
         LOG.info('instance %s gets NIC %d', instance_uuid, vif.index)
         return info.build_network_info([vif], networks)[0]
@@ -239,7 +239,7 @@ class NetworkService:
         gone is no error."""
         vif = db.vif_free(vif_id)
         if vif is not None:
-            self._setup_after(context, [vif.network_uuid])
+            self._setup_after(context, [vif])
 
     def add_fixed_ip(self, context: nova_context.RequestContext, *, vif_id: str) -> model.VIF:
         """One more address of its network for a NIC, after those that it has.
@@ -259,7 +259,7 @@ class NetworkService:
         :raises VifNotFound:
         """
         vif = db.vif_remove_address(vif_id, address)
-        self._setup_after(context, [vif.network_uuid])
+        self._setup_after(context, [vif])
         return _build_vif(vif)
 
     def setup_networks_on_host(
@@ -318,19 +318,31 @@ class NetworkService:
                     raise
         raise AssertionError('there is at least one attempt')
 
-    def _claimed(self, uuids: Iterable[str]) -> dict[str, records.Network]:
-        """The networks, each served by some host: by this one if by none before."""
+    def _claimed(self, vifs: Iterable[records.Vif]) -> dict[str, records.Network]:
+        """The NICs' networks, each served by some host: by this one if by none before, or by that
+        of the NIC's instance where every host serves its own."""
         networks = {}
-        for uuid in sorted(uuids):
-            network = db.network_get(uuid)
-            if network.host is None and network.kind is not model.NetworkKind.FLAT:
-                network = db.network_claim_host(uuid, self._options.host)
-            networks[uuid] = network
+        for uuid, host in sorted({(vif.network_uuid, vif.host or '') for vif in vifs}):
+            networks[uuid] = self._claim(db.network_get(uuid), host)
         return networks
 
+    def _claim(self, network: records.Network, instance_host: str) -> records.Network:
+        if network.multi_host:
+            return db.network_host_claim(network.uuid, instance_host, self._quarantine_s)
+        if network.host is not None or network.kind is model.NetworkKind.FLAT:
+            return network
+        return db.network_claim_host(network.uuid, self._options.host)
+
     def _setup(
-        self, context: nova_context.RequestContext, networks: Iterable[records.Network]
+        self,
+        context: nova_context.RequestContext,
+        networks: Iterable[records.Network],
+        *,
+        wait: bool = True,
     ) -> None:
+        """:param networks: as they are on the hosts that are meant.
+        :param wait: for other hosts, and raise what went wrong there.
+        """
         by_host: dict[str, list[str]] = {}
         for network in networks:
             if network.host is not None:
@@ -338,32 +350,67 @@ class NetworkService:
         for host, uuids in sorted(by_host.items()):
             if host == self._options.host:
                 self.setup_networks_on_host(context, network_uuids=uuids)
-            else:
+            elif wait:
                 self._other_hosts.setup_networks_on_host(context, host=host, network_uuids=uuids)
+            else:
+                self._other_hosts.refresh_networks_on_host(context, host=host, network_uuids=uuids)
 
     def _apply(
         self, state: topology.HostState, within: Collection[str] | None
     ) -> dict[str, exception.NetworkSetupFailed]:
         """The networks are kept apart before the first of them has a gateway."""
+        served = self._served()
         try:
-            wanted = reach.plan_reach(self._served(), self._reach_options, db.floating_ip_list())
-            self._apply_reach(wanted, within is None)
+            self._keep_apart(served, within is None)
         except exception.NovaException as exc:
             failed = exception.NetworkSetupFailed(network='forwarding', reason=exc.message)
             uuids = [network.uuid for network in state.networks] if within is None else within
             return dict.fromkeys(uuids, failed)
         failures = self._apply_networks(state, within)
-        bridges = {n.uuid: n.link.name for n in state.networks if n.uuid not in failures}
-        return failures | self._apply_metadata(bridges, within)
+        places = {
+            network.uuid: metadata.Place(
+                network.link.name, (4, 6) if network.addresses_v6 else (4,)
+            )
+            for network in state.networks
+            if network.uuid not in failures
+        }
+        failures |= self._apply_metadata(places, within)
+        looked_at = [n for n in served if within is None or n.uuid in within]
+        if self._leave([n for n in looked_at if n.uuid not in places.keys() | failures.keys()]):
+            self._keep_apart(self._served(), False)
+        return failures
+
+    def _keep_apart(self, served: Sequence[records.Network], afresh: bool) -> None:
+        edges = topology.plan_edges(served, self._options.physical_networks)
+        wanted = reach.plan_reach(served, self._reach_options, db.floating_ip_list(), edges)
+        self._apply_reach(wanted, afresh)
+
+    def _leave(self, networks: Iterable[records.Network]) -> bool:
+        """Give back this host's addresses on networks that it has nothing of any more.
+
+        :returns: whether there was one.
+        """
+        released = [
+            db.network_host_release(network.uuid, self._options.host)
+            for network in networks
+            if network.multi_host
+        ]
+        return any(released)
 
     def _served(self) -> list[records.Network]:
-        return [network for network in db.network_list() if network.host == self._options.host]
+        """The networks that this host serves, as they are here."""
+        here = self._options.host
+        found = (info.on_host(network, here) for network in db.network_list())
+        return [network for network in found if network.host == here]
 
-    def _setup_after(self, context: nova_context.RequestContext, uuids: Iterable[str]) -> None:
-        """Bring networks up to date that something was taken from."""
-        for uuid in dict.fromkeys(uuids):
+    def _setup_after(
+        self, context: nova_context.RequestContext, vifs: Iterable[records.Vif]
+    ) -> None:
+        """Bring networks up to date that NICs, or addresses of theirs, were taken from. Nobody
+        waits for another host: what is free is free, whatever becomes of that host."""
+        for uuid, host in dict.fromkeys((vif.network_uuid, vif.host) for vif in vifs):
             try:
-                self._setup(context, [db.network_get(uuid)])
+                self._setup(context, [info.on_host(db.network_get(uuid), host)], wait=False)
             except exception.NetworkNotFound:
                 self._changes.apply([uuid])
             except exception.NovaException as exc:
@@ -379,6 +426,14 @@ class NetworkService:
             networks=tuple(network for state in states for network in state.networks),
             impossible=tuple(entry for state in states for entry in state.impossible),
         )
+
+
+def _on_hosts(
+    vifs: Iterable[records.Vif], networks: Mapping[str, records.Network]
+) -> list[records.Network]:
+    """The NICs' networks, each once, as they are where their instances are."""
+    wanted = dict.fromkeys((vif.network_uuid, vif.host) for vif in vifs)
+    return [info.on_host(networks[uuid], host) for uuid, host in wanted]
 
 
 def _build_vif(vif: records.Vif) -> model.VIF:

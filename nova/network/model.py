@@ -26,6 +26,10 @@ DEVICE_NAME_MAX = 15
 #: NIC number i of a guest sits in this slot of PCI bus 0 plus i. Everything else is below, so
 #: that a guest finds its NICs in the order of their indexes, whatever else it has.
 FIRST_NIC_SLOT = 0x10
+#: Where guests look for metadata, on every network (link-local: RFC 3927, RFC 4291).
+METADATA_ADDRESS, METADATA_ADDRESS_V6 = '169.254.169.254', 'fe80::a9fe:a9fe'
+#: The first 16 bits of the interface ids of our hosts, where each has an address of its own.
+_HOST_MARK = 0x6E6F
 
 
 class NetworkKind(enum.StrEnum):
@@ -216,11 +220,35 @@ def mac_address_v6(cidr: str, mac: str) -> str:
     return str(netaddr.EUI(mac).ipv6(netaddr.IPNetwork(cidr).first))
 
 
+def mac_of_link_local(address: str) -> str | None:
+    """The MAC address that a link-local address is made of (RFC 4291, appendix A); None: it is
+    another address."""
+    number = int(netaddr.IPAddress(address))
+    if ':' not in address or number >> 64 != 0xFE80 << 48 or number >> 24 & 0xFFFF != 0xFFFE:
+        return None
+    high, low = number >> 40 & 0xFFFFFF, number & 0xFFFFFF
+    octets = ((high ^ 0x020000) << 24 | low).to_bytes(6)
+    return octets.hex(':')
+
+
 def router_link_local(network_id: str) -> str:
     """The link-local address on every bridge of ours of this network, which router announcements
     come from. Made of the id, so that a host knows it of a network that another serves."""
     tail = hashlib.sha256(f'router {network_id}'.encode()).digest()[:8]
     return str(netaddr.IPAddress((0xFE80 << 112) | int.from_bytes(tail), 6))
+
+
+def host_address_v6(cidr: str, key: str) -> str:
+    """The address in the /64 ``cidr`` of a host of ours that is known as ``key``; see
+    :func:`is_host_address_v6`."""
+    digest = hashlib.sha256(f'host {key}'.encode()).digest()[:6]
+    interface = _HOST_MARK << 48 | int.from_bytes(digest)
+    return str(netaddr.IPAddress(netaddr.IPNetwork(cidr).first | interface, 6))
+
+
+def is_host_address_v6(address: str) -> bool:
+    """Whether it is one that :func:`host_address_v6` may make, and so no NIC's."""
+    return int(netaddr.IPAddress(address)) >> 48 & 0xFFFF == _HOST_MARK
 
 
 def bounded_device_name(prefix: str, key: str) -> str:

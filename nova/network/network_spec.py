@@ -64,6 +64,7 @@ class NetworkSpec:
     routes: tuple[str, ...] = ()
     vlan: int | None = None
     vlan_start: int | None = None
+    multi_host: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +127,7 @@ def plan_network(spec: NetworkSpec, uuid: str) -> NetworkPlan:
             physical_network=_physical_network(spec.physical_network),
             vlan=_vlan(spec, kind),
             mtu=parse_mtu(spec.mtu, v6=cidr_v6 is not None),
-            multi_host=False,
+            multi_host=_multi_host(spec, kind),
             cidr_v6=cidr_v6,
             gateway_v6=gateway_v6,
             ipv6_mode=mode,
@@ -228,6 +229,13 @@ def _ipv6_mode(text: str | None, kind: model.NetworkKind) -> model.Ipv6Mode | No
     except ValueError as exc:
         allowed = ', '.join(mode.value for mode in model.Ipv6Mode)
         raise exception.InvalidInput(field='ipv6_mode', reason=f'not one of {allowed}') from exc
+
+
+def _multi_host(spec: NetworkSpec, kind: model.NetworkKind) -> bool:
+    if spec.multi_host and kind is model.NetworkKind.FLAT:
+        reason = 'a flat network is served by no host'
+        raise exception.InvalidInput(field='multi_host', reason=reason)
+    return spec.multi_host
 
 
 def choose_vlan(physical_network: str, others: Sequence[records.Network], first: int) -> int:

@@ -22,9 +22,23 @@ from nova.db import records
 from nova.network import model, names
 
 #: Family and name.
-TABLE = 'inet nova-nat'
+TABLE, EDGE_TABLE = 'inet nova-nat', 'bridge nova-edge'
 #: Where the metadata service answers, as nft says it.
-METADATA = ('ip daddr 169.254.169.254', 'ip6 daddr fe80::a9fe:a9fe')
+METADATA = (f'ip daddr {model.METADATA_ADDRESS}', f'ip6 daddr {model.METADATA_ADDRESS_V6}')
+_METADATA_NUMBER_V6 = f'{int(netaddr.IPAddress(model.METADATA_ADDRESS_V6)):#x}'
+#: What a host says to its own guests, and they to it, where every host serves its own. Each line is
+#: of one protocol: DHCP, the way to the metadata service, router announcements, DHCPv6.
+_OF_ONE_HOST = (
+    'meta protocol ip udp dport { 67, 68 }',
+    METADATA[0],
+    f'arp daddr ip {model.METADATA_ADDRESS}',
+    f'arp saddr ip {model.METADATA_ADDRESS}',
+    'icmpv6 type { nd-router-solicit, nd-router-advert }',
+    'meta protocol ip6 udp dport { 546, 547 }',
+    METADATA[1],
+    # the target of a neighbour solicitation or advertisement (RFC 4861, sections 4.3 and 4.4)
+    f'icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} @th,64,128 {_METADATA_NUMBER_V6}',
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +77,8 @@ class Reach:
     """``allowed`` are pairs (in, out) of bridges between which is forwarded. ``floating`` are the
     floating IPs that lead here; this host has them on ``floating_interface`` (None: somebody
     routes them to it). ``ranges`` are those of the networks. ``guarded`` are the bridges from which
-    only the services for guests are reached."""
+    only the services for guests are reached. ``edges`` are the ports by which bridges lead to other
+    hosts that serve their own guests."""
 
     bridges: tuple[str, ...] = ()
     allowed: tuple[tuple[str, str], ...] = ()
@@ -72,16 +87,20 @@ class Reach:
     floating_interface: str | None = None
     ranges: tuple[str, ...] = ()
     guarded: tuple[str, ...] = ()
+    edges: tuple[str, ...] = ()
 
 
 def plan_reach(
     networks: Sequence[records.Network],
     options: Options,
     floating_ips: Iterable[records.FloatingIp] = (),
+    edges: Iterable[str] = (),
 ) -> Reach:
     """For the networks of one host, whether or not they have NICs at the moment.
 
-    :param floating_ips: those of other networks and those that lead nowhere do not count.
+    :param networks: as they are on that host (:func:`nova.network.info.on_host`).
+    :param floating_ips: those of other networks or hosts and those that lead nowhere do not count.
+    :param edges: see :func:`nova.network.topology.plan_edges`.
     :raises InvalidName: an interface of the options has a name that none can have.
     """
     bridges = dict.fromkeys(network.bridge for network in networks)
@@ -93,12 +112,12 @@ def plan_reach(
     interface = options.floating_interface
     if interface is not None:
         interface = names.parse_device(interface, 'floating_interface')
-    here = {network.uuid for network in networks}
+    here = {(network.uuid, network.host) for network in networks}
     return Reach(
         floating=tuple(
             Floating(address=f.address, fixed_ip=f.fixed_ip)
             for f in sorted(floating_ips, key=lambda f: f.id)
-            if f.fixed_ip is not None and f.network_uuid in here
+            if f.fixed_ip is not None and (f.network_uuid, f.host) in here
         ),
         floating_interface=interface,
         ranges=tuple(sorted(str(netaddr.IPNetwork(n.cidr).cidr) for n in networks if n.cidr)),
@@ -106,6 +125,7 @@ def plan_reach(
         guarded=tuple(sorted({n.bridge for n in networks if n.kind is not model.NetworkKind.FLAT})),
         allowed=tuple(sorted(set(pairs))),
         egresses=tuple(_egresses(networks, options)),
+        edges=tuple(sorted(edges)),
     )
 
 
@@ -167,6 +187,42 @@ def _guard(bridges: Sequence[str]) -> tuple[str, ...]:
         *(_rule('input', f'{service} accept') for service in services),
         _rule('input', 'counter drop'),
     )
+
+
+def render_edge_table(reach: Reach) -> tuple[str, ...]:
+    """The commands that replace the table by which a host is the only one that its guests hear of
+    where every host serves its own; without such networks, those that remove it.
+
+    The filters of the NICs let in what comes from the right server only; but a question that is
+    answered twice may be lost to the wrong answer before.
+    """
+    remove = (f'add table {EDGE_TABLE}', f'delete table {EDGE_TABLE}')
+    if not reach.edges:
+        return remove
+    ports = [f'"{name}"' for name in reach.edges]
+    return (
+        *remove,
+        f'add table {EDGE_TABLE}',
+        f'add set {EDGE_TABLE} edges {{ type ifname; elements = {{ {", ".join(ports)} }}; }}',
+        f'add chain {EDGE_TABLE} crossing',
+        *(f'add rule {EDGE_TABLE} crossing {what} drop' for what in _OF_ONE_HOST),
+        *(
+            line
+            for hook, ports_of in (
+                ('forward', ('iifname', 'oifname')),
+                ('input', ('iifname',)),
+                ('output', ('oifname',)),
+            )
+            for line in _edge_chain(hook, ports_of)
+        ),
+    )
+
+
+def _edge_chain(hook: str, ports: Iterable[str]) -> Iterable[str]:
+    hooked = f'type filter hook {hook} priority -300; policy accept;'
+    yield f'add chain {EDGE_TABLE} {hook} {{ {hooked} }}'
+    for port in ports:
+        yield f'add rule {EDGE_TABLE} {hook} {port} @edges jump crossing'
 
 
 def _translate_in(floating: Sequence[Floating]) -> tuple[str, ...]:

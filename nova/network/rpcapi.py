@@ -93,3 +93,11 @@ class NetworkAPI:
         self._client.call(
             context, 'setup_networks_on_host', host=host, network_uuids=list(network_uuids)
         )
+
+    def refresh_networks_on_host(
+        self, context: nova_context.RequestContext, *, host: str, network_uuids: Sequence[str]
+    ) -> None:
+        """As :meth:`setup_networks_on_host`; returns at once."""
+        self._client.cast(
+            context, 'setup_networks_on_host', host=host, network_uuids=list(network_uuids)
+        )

@@ -103,6 +103,24 @@ def plan_links(
     return tuple(links.values())
 
 
+def plan_edges(
+    networks: Iterable[records.Network], physical_networks: Mapping[str, str]
+) -> tuple[str, ...]:
+    """The ports by which bridges lead to other hosts, of those networks that every host serves to
+    its own guests.
+
+    :param physical_networks: the host's interface for each physical network; one that it has none
+        for is passed over.
+    """
+    ports = []
+    for network in networks:
+        interface = physical_networks.get(network.physical_network or '')
+        if network.multi_host and interface is not None:
+            link = BridgeLink(name=network.bridge, physical_interface=interface, vlan=network.vlan)
+            ports.append(link.vlan_device or interface)
+    return tuple(ports)
+
+
 def plan_host(
     networks: Iterable[records.Network],
     vifs: Mapping[str, Sequence[records.Vif]],
@@ -111,12 +129,13 @@ def plan_host(
     """What the host needs for those of ``networks`` that it serves and that have a NIC. What is
     not in the answer is not wanted.
 
-    :param vifs: by network uuid; a network that is missing has none.
+    :param networks: as they are on this host (:func:`nova.network.info.on_host`).
+    :param vifs: by network uuid, of all hosts; a network that is missing has none.
     """
     planned: list[HostNetwork] = []
     impossible: list[tuple[str, str]] = []
     for network in sorted(networks, key=lambda network: network.id):
-        nics = vifs.get(network.uuid, ())
+        nics = _nics_served(network, vifs.get(network.uuid, ()))
         if network.host != options.host or not nics or network.kind is model.NetworkKind.FLAT:
             continue
         try:
@@ -124,6 +143,11 @@ def plan_host(
         except exception.NovaException as exc:
             impossible.append((network.uuid, exc.message))
     return HostState(networks=tuple(planned), impossible=tuple(impossible))
+
+
+def _nics_served(network: records.Network, vifs: Sequence[records.Vif]) -> Sequence[records.Vif]:
+    """Those that the network's host serves: all of them, or its own guests'."""
+    return [v for v in vifs if v.host == network.host] if network.multi_host else vifs
 
 
 def network_folder(run_path: str, uuid: str) -> str:
@@ -152,7 +176,7 @@ def _plan_network(
         cidr_v6=network.cidr_v6,
         ipv6_mode=network.ipv6_mode,
         routed_v6=network.gateway_v6 is not None,
-        routes=network.routes,
+        routes=(*network.routes, *_metadata_routes(network)),
     )
     return HostNetwork(
         uuid=network.uuid,
@@ -170,11 +194,19 @@ def _plan_network(
         dhcp=server,
         addresses_v6=tuple(
             f'{address}/64'
-            for address in (model.router_link_local(network.uuid), server_v6)
+            for address in (info.router_link_local(network), server_v6)
             if server_v6 is not None and address is not None
         ),
         forwards_v6=network.gateway_v6 is not None,
     )
+
+
+def _metadata_routes(network: records.Network) -> tuple[model.Route, ...]:
+    """How guests find the metadata service where their default route does not lead to this host:
+    there is none, or another router is the gateway."""
+    if network.dhcp_server is None or network.dhcp_server == network.gateway:
+        return ()
+    return (model.Route(cidr=f'{model.METADATA_ADDRESS}/32', gateway=network.dhcp_server),)
 
 
 def _with_prefix(address: str | None, cidr: str | None) -> str | None:

@@ -30,6 +30,7 @@ _ETH_IPV4, _ETH_ARP = 0x0800, 0x0806  # ETH_P_IP, ETH_P_ARP
 _RTM_NEWLINK, _REQUEST_ACK = 16, 1 | 4
 _IFLA_LINKINFO, _IFLA_INFO_KIND, _IFLA_INFO_DATA, _IFLA_BR_MULTI_BOOLOPT = 18, 1, 2, 46
 _NODAD = 0x02  # IFA_F_NODAD
+_FOR_EVER = 0xFFFFFFFF  # INFINITY_LIFE_TIME
 #: Between the table of the host's own addresses (0) and the main table (32766).
 _BLACKHOLE_PRIORITY = 1000
 _lock = threading.Lock()
@@ -120,10 +121,12 @@ def _attribute(kind: int, content: bytes) -> bytes:
 
 
 @privileged.network.entrypoint
-def ensure_address(name: str, address: str, prefix_length: int) -> bool:
+def ensure_address(name: str, address: str, prefix_length: int, preferred: bool = True) -> bool:
     """Have ``address`` on the device ``name``. One of IPv6 is in force at once: duplicates are not
     looked for, which would need a port with a carrier.
 
+    :param preferred: False has what is sent first, not in answer, come from another address if
+        there is one (of IPv6: RFC 4862, section 5.5.4).
     :returns: whether it was added now.
     :raises OSError: ENODEV, there is no such device.
     """
@@ -131,9 +134,11 @@ def ensure_address(name: str, address: str, prefix_length: int) -> bool:
         index = _get(ipr, name)['index']
         if (address, prefix_length) in _addresses(ipr, index):
             return False
-        flags = {'flags': _NODAD} if ':' in address else {}
+        options = {'flags': _NODAD} if ':' in address else {}
+        if not preferred:
+            options |= {'preferred_lft': 0, 'valid_lft': _FOR_EVER}
         with _no_error(errno.EEXIST):
-            ipr.addr('add', index=index, address=address, prefixlen=prefix_length, **flags)
+            ipr.addr('add', index=index, address=address, prefixlen=prefix_length, **options)
         return True
 
 

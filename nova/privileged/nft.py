@@ -26,7 +26,7 @@ _JSON = 1 << 4  # NFT_CTX_OUTPUT_JSON
 _NETLINK_NETFILTER, _GETGEN = 12, 10 << 8 | 16  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GETGEN
 _LINE = re.compile(
     r'(add|delete|flush) (table|chain|set|map|element|rule|counter) '
-    r'(bridge|inet) nova(-nat)?( [^\n]*)?'
+    r'(bridge|inet) nova(-nat|-edge)?( [^\n]*)?'
 )
 _lock = threading.Lock()
 _kept = threading.local()
@@ -34,7 +34,8 @@ _kept = threading.local()
 
 @privileged.network.entrypoint
 def change(lines: Sequence[str]) -> int | None:
-    """Carry out a batch on our tables, ``nova`` and ``nova-nat``, wholly or not at all.
+    """Carry out a batch on our tables, ``nova``, ``nova-nat`` and ``nova-edge``, wholly or not at
+    all.
 
     :returns: the :func:`generation` that it has made; None if there were others meanwhile.
     :raises OSError: the kernel or libnftables refused; the text says what.

@@ -14,6 +14,7 @@ left out or rewritten, and why:
   iptables-nft and ebtables-nft make them on first use, even to list them, and never remove them.
 * The size and content of files, libvirt's own log of each guest, and SQLite's journals.  That a
   file is there, whose it is and its mode are compared.
+* PostgreSQL's process for each connection: services open and close them as they need.
 * Columns that only say when something was last seen or changed.
 * Connection tracking entries: they time out by themselves.
 """
@@ -55,6 +56,7 @@ SYSCTLS = (
     'net.bridge.bridge-nf-call-ip6tables',
     'net.bridge.bridge-nf-call-arptables',
 )
+CONNECTION_PROCESS = re.compile(r'^\S+ postgres: \S+ \S+ [\d.]+\(\d+\) ')
 #: The processes that make up the measurement itself.
 OWN_PROCESS = re.compile(r'^\S+ (ps -eo |/bin/sh -c cd "\$1")')
 
@@ -254,7 +256,7 @@ def list_processes(sandbox: Sandbox) -> Iterable[str]:
     text = sandbox.output('ps', '-eo', 'user:32,args', '--no-headers', '--cols', '2000')
     for line in text.splitlines():
         line = ' '.join(line.split())
-        if not OWN_PROCESS.match(line):
+        if not OWN_PROCESS.match(line) and not CONNECTION_PROCESS.match(line):
             yield line
 
 

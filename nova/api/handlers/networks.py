@@ -148,6 +148,7 @@ def parse_spec(body: Mapping[str, Any]) -> network_spec.NetworkSpec:
         routes=tuple(body.get('routes') or ()),
         physical_network=_parse_physical_network(body),
         enable_dhcp=None if enable_dhcp is None else types.is_true(enable_dhcp),
+        multi_host=types.is_true(body.get('multi_host') or False),
     )
 
 

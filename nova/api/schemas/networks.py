@@ -73,7 +73,7 @@ _BY_OPERATORS = {
     'physical_network': types.or_null(_text('the name of a physical network')),
     'vlan': _VLAN,
     'mtu': types.or_null(types.count(minimum=68, maximum=65535)),
-    'multi_host': _OFF,
+    'multi_host': _BOOLEAN,
     'share_address': _OFF,
     'vpn_start': _ABSENT,
 }

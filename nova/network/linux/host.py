@@ -110,7 +110,7 @@ class HostNetworks:
             privileged_link.ensure_address(network.link.name, address, int(length))
         if network.addresses_v6:
             self._ensure_v6(network)
-        privileged_link.ensure_address(network.link.name, privileged_metadata.ADDRESS, 32)
+        privileged_link.ensure_address(network.link.name, privileged_metadata.ADDRESSES[4], 32)
         if network.forwards and privileged_sysctl.ensure_forwarding():
             self._keep_others_from_forwarding()
         privileged_sysctl.ensure_device_forwarding(network.link.name, network.forwards)
@@ -125,6 +125,8 @@ class HostNetworks:
         for entry in network.addresses_v6:
             address, _, length = entry.partition('/')
             privileged_link.ensure_address(name, address, int(length))
+        # last and deprecated, so that announcements do not come from it
+        privileged_link.ensure_address(name, privileged_metadata.ADDRESSES[6], 128, False)
         privileged_link.ensure_blackhole_v6(name, not network.forwards_v6)
         if network.forwards_v6:
             privileged_sysctl.ensure_forwarding_v6()
@@ -155,7 +157,8 @@ class HostNetworks:
             address, _, length = (entry or '').partition('/')
             if address:
                 privileged_link.remove_address(made.bridge, address, int(length))
-        privileged_link.remove_address(made.bridge, privileged_metadata.ADDRESS, 32)
+        privileged_link.remove_address(made.bridge, privileged_metadata.ADDRESSES[4], 32)
+        privileged_link.remove_address(made.bridge, privileged_metadata.ADDRESSES[6], 128)
         privileged_sysctl.ensure_device_forwarding(made.bridge, False)
 
     def _made(self) -> list[str]:

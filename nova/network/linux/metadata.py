@@ -1,6 +1,7 @@
-"""The metadata service of the networks that this host serves (http://169.254.169.254).
+"""The metadata service of the networks that this host serves (http://169.254.169.254, and
+http://[fe80::a9fe:a9fe%INTERFACE] where it has IPv6 there).
 
-Each network has a socket of its own, bound to its bridge. So whoever asks is known by the network
+Each network has sockets of its own, bound to its bridge. So whoever asks is known by the network
 and the source address, which the filters keep guests from forging; nothing that a guest writes
 into a request says who it is.
 """
@@ -8,7 +9,8 @@ into a request says who it is.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
+import dataclasses
 import errno
 import http.server
 import os
@@ -37,8 +39,17 @@ Find = Callable[[str, str, str], bytes | None]
 _TIMEOUT_S, _CONNECTIONS_MAX = 10, 8
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """Where a network's guests are: a bridge with the metadata addresses of these IP
+    ``versions``."""
+
+    bridge: str
+    versions: tuple[int, ...] = (4,)
+
+
 class MetadataServers:
-    """One server for each network.
+    """A server for each network and IP version.
 
     :param find: answers.
     :param run_path: a folder that the privileged helper can enter.
@@ -47,46 +58,47 @@ class MetadataServers:
     def __init__(self, find: Find, run_path: str) -> None:
         self._find = find
         self._run_path = pathlib.Path(run_path)
-        self._servers: dict[str, tuple[str, _Server]] = {}
+        self._servers: dict[tuple[str, int], tuple[str, _Server]] = {}
 
     def apply(
-        self, wanted: Mapping[str, str], within: Iterable[str] | None
+        self, wanted: Mapping[str, Place], within: Collection[str] | None
     ) -> dict[str, exception.NetworkSetupFailed]:
         """Serve these networks and, of those ``within`` (None: of all), no others.
 
-        :param wanted: the bridge of each network, by its uuid. It has the metadata address.
+        :param wanted: by the networks' uuids.
         :returns: what failed, by uuid.
         """
-        looked_at = self._servers.keys() if within is None else within
-        for uuid in set(looked_at) - wanted.keys():
-            self._stop(uuid)
+        places = {(uuid, v): place for uuid, place in wanted.items() for v in place.versions}
+        for key in self._servers.keys() - places.keys():
+            if within is None or key[0] in within:
+                self._stop(key)
         failed = {}
-        for uuid, bridge in wanted.items():
+        for (uuid, version), place in places.items():
             try:
-                self._ensure(uuid, bridge)
+                self._ensure(uuid, version, place.bridge)
             except privileged.ERRORS as exc:
                 reason = f'no metadata: {exc}'
                 failed[uuid] = exception.NetworkSetupFailed(network=uuid, reason=reason)
         return failed
 
-    def _ensure(self, uuid: str, bridge: str) -> None:
+    def _ensure(self, uuid: str, version: int, bridge: str) -> None:
         index = socket.if_nametoindex(bridge)
         key = f'{bridge} {index}'  # a bridge that was made anew is another
-        known = self._servers.get(uuid)
+        known = self._servers.get((uuid, version))
         if known is not None and known[0] == key:
             return
-        self._stop(uuid)
-        server = _Server(self._listen(bridge), uuid, self._find)
-        self._servers[uuid] = (key, server)
+        self._stop((uuid, version))
+        server = _Server(self._listen(bridge, version), uuid, self._find)
+        self._servers[uuid, version] = (key, server)
         threading.Thread(target=server.serve, name=f'metadata-{bridge}', daemon=True).start()
-        LOG.info('network %s: metadata is served on %s', uuid, bridge)
+        LOG.info('network %s: metadata is served on %s by IPv%d', uuid, bridge, version)
 
-    def _stop(self, uuid: str) -> None:
-        known = self._servers.pop(uuid, None)
+    def _stop(self, key: tuple[str, int]) -> None:
+        known = self._servers.pop(key, None)
         if known is not None:
             known[1].stop()
 
-    def _listen(self, bridge: str) -> socket.socket:
+    def _listen(self, bridge: str, version: int) -> socket.socket:
         """A socket from the privileged helper."""
         path = self._run_path / f'metadata-{secrets.token_hex(8)}'
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as meeting:
@@ -94,14 +106,15 @@ class MetadataServers:
             try:
                 path.chmod(0o666)  # the helper has no right to pass over permissions
                 meeting.listen(1)
-                privileged_metadata.listen(bridge, str(path))
+                privileged_metadata.listen(bridge, str(path), version)
                 sender, _ = meeting.accept()
                 with sender:
                     _check_sender(sender)
                     _, descriptors, _, _ = socket.recv_fds(sender, 1, 1)
             finally:
                 path.unlink()
-        return socket.socket(socket.AF_INET, socket.SOCK_STREAM, fileno=descriptors[0])
+        family = socket.AF_INET if version == 4 else socket.AF_INET6
+        return socket.socket(family, socket.SOCK_STREAM, fileno=descriptors[0])
 
 
 def _check_sender(sender: socket.socket) -> None:
@@ -118,8 +131,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads = True
 
     def __init__(self, listener: socket.socket, network_uuid: str, find: Find) -> None:
-        address = (privileged_metadata.ADDRESS, privileged_metadata.PORT)
-        super().__init__(address, _Handler, bind_and_activate=False)
+        super().__init__(listener.getsockname(), _Handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listener
         self._network_uuid = network_uuid
@@ -184,7 +196,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
 
     def do_GET(self) -> None:
-        content = self.server.find(self.client_address[0], parse_path(self.path))
+        # a link-local address is told with its interface, which the server knows
+        address = self.client_address[0].partition('%')[0]
+        content = self.server.find(address, parse_path(self.path))
         if content is None:
             self._answer(404, b'')
         else:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import json
 import pathlib
 
+from oslo_log import log
+
 from nova import exception, privileged
 from nova.network import reach
 from nova.privileged import conntrack, nft
 from nova.privileged import link as privileged_link
+
+LOG = log.getLogger(__name__)
 
 
 class Forwarding:
@@ -24,6 +28,7 @@ class Forwarding:
     def __init__(self, run_path: str) -> None:
         self._note = pathlib.Path(run_path) / 'floating.json'
         self._written: tuple[str, ...] | None = None
+        self._written_edges: tuple[str, ...] | None = None
 
     def apply(self, wanted: reach.Reach, afresh: bool = False) -> None:
         """Make it true.
@@ -32,6 +37,7 @@ class Forwarding:
             else may have changed the table.
         :raises NetworkSetupFailed: the kernel or libnftables refused.
         """
+        self._apply_edges(wanted, afresh)
         commands = reach.render_table(wanted)
         if commands == self._written and not afresh:
             return
@@ -40,6 +46,19 @@ class Forwarding:
         except privileged.ERRORS as exc:
             raise exception.NetworkSetupFailed(network='forwarding', reason=str(exc)) from exc
         self._written = commands
+
+    def _apply_edges(self, wanted: reach.Reach, afresh: bool) -> None:
+        commands = reach.render_edge_table(wanted)
+        if commands == self._written_edges and not afresh:
+            return
+        try:
+            nft.change(list(commands))
+        except privileged.ERRORS as exc:
+            if wanted.edges:
+                raise exception.NetworkSetupFailed(network='forwarding', reason=str(exc)) from exc
+            # a kernel without tables of bridges has none of ours either
+            LOG.debug('the table %s is not looked at: %s', reach.EDGE_TABLE, exc)
+        self._written_edges = commands
 
     def _apply(self, wanted: reach.Reach, commands: tuple[str, ...]) -> None:
         """The rules come before an address that is new, and go before one that goes."""

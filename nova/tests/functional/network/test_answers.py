@@ -58,6 +58,19 @@ def test_each_nic_of_each_instance_gets_its_own(flavor: records.Flavor) -> None:
             assert json.loads(answer)['uuid'] == instance.uuid
 
 
+def test_a_nic_is_known_by_its_link_local_address(flavor: records.Flavor) -> None:
+    red, blue = make_network(1), make_network(2)
+    instance, (vif,) = make_instance(flavor, 1, red)
+
+    answer = ANSWERS.find(red.uuid, vif.link_local, 'openstack/latest/meta_data.json')
+
+    assert answer is not None
+    assert json.loads(answer)['uuid'] == instance.uuid
+    assert ANSWERS.find(blue.uuid, vif.link_local, '') is None
+    for stranger in ('fe80::1', 'fe80::f816:3eff:fe00:ffff', 'fd00::f816:3eff:fe00:100'):
+        assert ANSWERS.find(red.uuid, stranger, '') is None
+
+
 def test_an_address_on_another_network_is_nobody(flavor: records.Flavor) -> None:
     red, blue = make_network(1), make_network(2)
     _, (vif,) = make_instance(flavor, 1, red)

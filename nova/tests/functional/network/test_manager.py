@@ -2,136 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 import concurrent.futures
-import dataclasses
-import random
 import threading
 
 import pytest
 
-from nova import context as nova_context
-from nova import exception, rpc
+from nova import exception
 from nova.db import api as db
-from nova.db import records, session
-from nova.network import api as network_api
-from nova.network import info, manager, model, reach, rpcapi, topology
+from nova.db import records
+from nova.network import info, reach
 from nova.tests import stores
-
-CONTEXT = nova_context.service_context()
-API = network_api.API(max_nics_per_server=8)
-
-
-class Recorder:
-    """In the place of a host: knows what it was made to be."""
-
-    def __init__(self) -> None:
-        self.networks: dict[str, topology.HostNetwork] = {}
-        self.calls = 0
-        self.broken: set[str] = set()
-        self.gate: threading.Event | None = None
-        self.reach = reach.Reach()
-        self.reach_broken = False
-        self.metadata: dict[str, str] = {}
-
-    def apply_reach(self, wanted: reach.Reach, afresh: bool) -> None:
-        if self.reach_broken:
-            raise exception.NetworkSetupFailed(network='forwarding', reason='broken')
-        self.reach = wanted
-
-    def apply_metadata(
-        self, wanted: Mapping[str, str], within: Collection[str] | None
-    ) -> dict[str, exception.NetworkSetupFailed]:
-        for uuid in [u for u in self.metadata if within is None or u in within]:
-            del self.metadata[uuid]
-        self.metadata |= wanted
-        return {}
-
-    def apply(
-        self, state: topology.HostState, within: Collection[str] | None
-    ) -> dict[str, exception.NetworkSetupFailed]:
-        self.calls += 1
-        if self.gate is not None:
-            self.gate.wait(10)
-        wanted = {network.uuid: network for network in state.networks}
-        for uuid in [u for u in self.networks if within is None or u in within]:
-            del self.networks[uuid]
-        self.networks |= {u: n for u, n in wanted.items() if u not in self.broken}
-        return {
-            u: exception.NetworkSetupFailed(network=n.label, reason='broken')
-            for u, n in wanted.items()
-            if u in self.broken
-        }
-
-    def served(self) -> dict[str, list[str | None]]:
-        return {
-            network.label: [reservation.address for reservation in network.dhcp.reservations]
-            for network in self.networks.values()
-        }
-
-
-@dataclasses.dataclass
-class Cloud:
-    """Two hosts with a network service each."""
-
-    hosts: dict[str, Recorder]
-    services: dict[str, manager.NetworkService]
-
-    def add(self, host: str, seed: int) -> None:
-        self.hosts[host] = Recorder()
-        options = topology.HostOptions(
-            host=host, run_path='/run/nova', dhcp_domain='novalocal', dhcp_lease_time_s=600
-        )
-        self.services[host] = manager.NetworkService(
-            options=options,
-            apply=self.hosts[host].apply,
-            apply_reach=self.hosts[host].apply_reach,
-            reach_options=reach.Options(),
-            apply_metadata=self.hosts[host].apply_metadata,
-            mac_attempts=3,
-            quarantine_s=0,
-            random_source=random.Random(seed),
-        )
-        rpc.local.add(rpcapi.TOPIC, host, self.services[host])
-
-
-@pytest.fixture
-def cloud(database: session.Database, local_services: rpc.Local) -> Cloud:
-    made = Cloud({}, {})
-    made.add('one', 1)
-    made.add('two', 2)
-    return made
-
-
-@pytest.fixture
-def flavor(database: session.Database) -> records.Flavor:
-    return stores.store_flavor()
-
-
-def make_network(number: int, **changes: object) -> records.Network:
-    values = {'label': f'net-{number}', 'cidr': f'10.{number}.0.0/29', **changes}
-    return API.create_network(network_api.NetworkSpec(**values))  # type: ignore[arg-type]
-
-
-def allocate(
-    service: manager.NetworkService,
-    instance: records.Instance,
-    *networks: records.Network,
-    fixed_ips: tuple[str | None, ...] = (),
-) -> model.NetworkInfo:
-    requested = tuple(
-        records.RequestedNetwork(
-            network_uuid=network.uuid, fixed_ip=fixed_ips[i] if fixed_ips else None
-        )
-        for i, network in enumerate(networks)
-    )
-    return service.allocate_for_instance(
-        CONTEXT,
-        instance_uuid=instance.uuid,
-        project_id=instance.project_id,
-        requested_networks=requested,
-        instance_host='compute1',
-    )
+from nova.tests.functional.network.conftest import (
+    API,
+    CONTEXT,
+    Cloud,
+    allocate,
+    make_network,
+    wait_until,
+)
 
 
 @pytest.mark.parametrize('count', [0, 1, 2, 3, 8])
@@ -226,6 +114,42 @@ def test_when_the_host_of_a_network_is_gone_nothing_is_held(
         allocate(cloud.services['one'], instance, a)
 
     assert db.vifs_of_instances([instance.uuid])[instance.uuid] == ()
+
+
+def test_freeing_waits_for_no_other_host(cloud: Cloud, flavor: records.Flavor) -> None:
+    """Nor for a DHCP server: the address is free when its row is."""
+    network, instance = make_network(0), stores.store_instance(flavor)
+    (vif,) = allocate(cloud.services['two'], instance, network)
+    cloud.hosts['two'].gate = threading.Event()
+
+    cloud.services['one'].deallocate_for_instance(CONTEXT, instance_uuid=instance.uuid)
+
+    assert cloud.hosts['two'].served() == {'net-0': list(vif.addresses)}
+    again = stores.store_instance(flavor)
+    db.vifs_allocate(
+        again.uuid, stores.build_nics(network, fixed_ips=[vif.addresses[0]]), quarantine_s=0
+    )
+    db.vifs_deallocate(again.uuid)
+    cloud.hosts['two'].gate.set()
+    wait_until(lambda: cloud.hosts['two'].served() == {})
+
+
+def test_an_address_waits_as_long_as_the_option_says(cloud: Cloud, flavor: records.Flavor) -> None:
+    """By whichever way it was freed; the host of a multi_host network waits as well."""
+    cloud.add('patient', 3, quarantine_s=60)
+    service = cloud.services['patient']
+    first, second = stores.store_instance(flavor), stores.store_instance(flavor)
+    narrow = make_network(0, cidr='10.0.0.0/30')
+    own = make_network(1, cidr='10.1.0.0/30', multi_host=True)
+    db.instance_update(second.uuid, host='patient')
+    for network in (narrow, own):
+        db.vifs_allocate(first.uuid, stores.build_nics(network), 0)
+        service.deallocate_for_instance(CONTEXT, instance_uuid=first.uuid)
+
+    for network in (narrow, own):
+        with pytest.raises(exception.NoMoreFixedIps):
+            allocate(service, second, network)
+    allocate(cloud.services['one'], second, narrow)
 
 
 def test_a_failure_leaves_nics_that_were_there(cloud: Cloud, flavor: records.Flavor) -> None:

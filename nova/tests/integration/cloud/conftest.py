@@ -24,13 +24,19 @@ def cloud() -> Iterator[clouds.Cloud]:
 
 
 #: On the two hosts' wires; an untagged wire carries one network.
-PAIR_NETWORKS = {'across': ('10.71.0.0/24', '--physical-network', 'red')}
+PAIR_NETWORKS = {
+    'across': ('10.71.0.0/24', '--physical-network', 'red'),
+    'own': (
+        *('10.72.0.0/24', '--physical-network', 'blue', '--multi-host'),
+        *('--range-v6', 'fd00:72::/64', '--gateway-v6', 'fd00:72::1'),
+    ),
+}
 
 
 @pytest.fixture(scope='session')
 def two_hosts() -> Iterator[pair.Cloud]:
     """A cloud of two hosts, either of which has booted a guest before."""
     with pair.running('pair', PAIR_NETWORKS) as made:
-        with made.deleted(*made.boot_on_each(['across'])):
+        with made.deleted(*made.boot_on_each(['across', 'own'])):
             pass
         yield made

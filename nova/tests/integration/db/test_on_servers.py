@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from nova.tests.functional.db.test_instances import *
+from nova.tests.functional.db.test_network_hosts import *
 from nova.tests.functional.db.test_networks import *
 from nova.tests.functional.db.test_plugging import *
 from nova.tests.functional.db.test_schema import differences, test_migrations_give_the_models

@@ -34,7 +34,7 @@ from nova.tests.unit.network import samples
 
 CONF = nova.conf.CONF
 
-METADATA = '169.254.169.254/32'
+METADATA = {'169.254.169.254/32', 'fe80::a9fe:a9fe/128'}
 _LINK_VALUES = ('info_data', 'info_slave_data')
 _RUNNING = ('state', 'topology_change', 'topology_change_detected', 'topology_change_ack')
 
@@ -74,15 +74,15 @@ class Guest:
 
     def __init__(self, folder: pathlib.Path, bridge: str, mac: str) -> None:
         self.name = f'nt-{secrets.token_hex(4)}'
-        self._port = f'p{secrets.token_hex(4)}'
+        self.port = f'p{secrets.token_hex(4)}'
         self._events = folder / f'{self.name}.events'
         self._script = folder / f'{self.name}.sh'
         self._script.write_text(_SCRIPT.replace('EVENTS', str(self._events)))
         self._script.chmod(0o755)
         run('ip', 'netns', 'add', self.name)
         peer = ('peer', 'name', 'eth0', 'address', mac, 'netns', self.name)
-        run('ip', 'link', 'add', self._port, 'type', 'veth', *peer)
-        run('ip', 'link', 'set', self._port, 'master', bridge, 'up')
+        run('ip', 'link', 'add', self.port, 'type', 'veth', *peer)
+        run('ip', 'link', 'set', self.port, 'master', bridge, 'up')
         self.run('ip', 'link', 'set', 'eth0', 'up')
 
     def run(self, *command: str, check: bool = True) -> str:
@@ -122,7 +122,7 @@ class Guest:
         return [dict(line.split('=', 1) for line in block.splitlines()) for block in blocks]
 
     def remove(self) -> None:
-        run('ip', 'link', 'del', self._port, check=False)
+        run('ip', 'link', 'del', self.port, check=False)
         run('ip', 'netns', 'del', self.name)
 
 
@@ -152,7 +152,7 @@ class Host:
     def addresses(self, name: str) -> set[str]:
         """Those of the network; that of the metadata service is the same on all."""
         found = self.links()[name]['addr_info']
-        return {f'{entry["local"]}/{entry["prefixlen"]}' for entry in found} - {METADATA}
+        return {f'{entry["local"]}/{entry["prefixlen"]}' for entry in found} - METADATA
 
     def pid(self, uuid: str) -> int | None:
         return privileged_dnsmasq.running_pid(f'{self.run_path}/networks/{uuid}/dnsmasq.pid')

@@ -7,9 +7,10 @@ import pathlib
 
 import pytest
 
+from nova.network import info, model
 from nova.network.linux import metadata
 from nova.privileged import metadata as privileged_metadata
-from nova.tests.integration.network.conftest import Guest, Host
+from nova.tests.integration.network.conftest import Guest, Host, wait_for
 from nova.tests.unit.network import samples
 
 pytestmark = pytest.mark.root
@@ -34,7 +35,7 @@ def servers(host: Host) -> Iterator[metadata.MetadataServers]:
     made = metadata.MetadataServers(find, str(host.run_path))
     state = samples.state(host.options, *NICS, networks=(A, B))
     assert host.networks.apply(state) == {}
-    assert made.apply({n.uuid: n.link.name for n in state.networks}, None) == {}
+    assert made.apply({n.uuid: metadata.Place(n.link.name) for n in state.networks}, None) == {}
     yield made
     made.apply({}, None)
 
@@ -73,6 +74,45 @@ def test_the_same_address_on_two_networks_is_two_guests(
     # on this one the host has no route back to the address but by the bridge that it came from
     two.run('ip', 'address', 'add', '10.2.0.12/24', 'dev', 'eth0')
     assert ask(two, 'a').startswith(f'{B.uuid} ')
+
+
+def test_a_guest_without_ipv4_asks_the_link(host: Host, guest: MakeGuest) -> None:
+    """It has a link-local address only, as at the time when it asks; the announcements come from
+    the same address as before."""
+    network = samples.network(
+        4,
+        cidr=None,
+        gateway=None,
+        dhcp_server=None,
+        cidr_v6='fd00:4::/64',
+        gateway_v6='fd00:4::1',
+        ipv6_mode=model.Ipv6Mode.SLAAC,
+    )
+    nic = samples.vif(
+        4, network, addresses=(model.mac_address_v6('fd00:4::/64', 'fa:16:3e:00:00:04'),)
+    )
+    state = samples.state(host.options, nic, networks=(network,))
+    assert host.networks.apply(state) == {}
+    heard: list[str] = []
+
+    def note(uuid: str, address: str, path: str) -> bytes:
+        heard.append(address)
+        return f'{uuid} {path}'.encode()
+
+    servers = metadata.MetadataServers(note, str(host.run_path))
+    assert servers.apply({network.uuid: metadata.Place(network.bridge, (6,))}, None) == {}
+    inside = guest(network.bridge, nic.mac)
+    wait_for(lambda: 'tentative' not in inside.run('ip', '-6', 'address', 'show', 'dev', 'eth0'))
+    url = f'http://[{model.METADATA_ADDRESS_V6}%eth0]/latest'
+
+    answer = inside.run('timeout', '5', 'busybox', 'wget', '-q', '-O', '-', url, check=False)
+
+    assert answer == f'{network.uuid} latest'
+    assert heard == [f'fe80::{"f816:3eff:fe00:4"}']
+    wait_for(lambda: 'default' in inside.run('ip', '-6', 'route', 'show', 'default'))
+    (default,) = inside.run('ip', '-6', 'route', 'show', 'default').splitlines()
+    assert info.router_link_local(network) in default
+    servers.apply({}, None)
 
 
 def test_an_address_that_is_nobodys_gets_nothing(
@@ -121,7 +161,8 @@ def test_nothing_is_left(servers: metadata.MetadataServers, host: Host) -> None:
 
 
 def test_what_cannot_be_served_is_told(servers: metadata.MetadataServers) -> None:
-    failed = servers.apply({A.uuid: A.bridge, 'x': 'gone'}, None)
+    places = {A.uuid: metadata.Place(A.bridge), 'x': metadata.Place('gone')}
+    failed = servers.apply(places, None)
 
     assert list(failed) == ['x']
     assert 'no metadata' in failed['x'].message

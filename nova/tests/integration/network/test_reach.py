@@ -8,7 +8,7 @@ import secrets
 import pytest
 
 from nova.db import records
-from nova.network import reach
+from nova.network import model, reach
 from nova.network.linux import nat
 from nova.privileged import nft
 from nova.tests.integration.network.conftest import Guest, Host, run
@@ -51,6 +51,30 @@ def apply(host: Host, **options: object) -> nat.Forwarding:
     forwarding.apply(wanted)
     assert host.networks.apply(samples.state(host.options, *NICS, networks=(A, B))) == {}
     return forwarding
+
+
+def test_what_a_host_says_to_its_own_guests_stays_there(host: Host, guest: MakeGuest) -> None:
+    """Nor is whoever is behind the wire heard, but for what guests say to each other."""
+    forwarding = apply(host)
+    far = guest(A.bridge, NICS[2].mac)  # known to the DHCP server
+    near = make(host, guest, NICS[0])
+    wanted = reach.plan_reach([A, B], reach.Options(), edges=[far.port])
+
+    forwarding.apply(wanted)
+
+    assert far.lease(tries=2) is None
+    far.run('ip', 'address', 'add', f'{NICS[2].addresses[0]}/24', 'dev', 'eth0')
+    far.run('ip', 'route', 'add', model.METADATA_ADDRESS, 'dev', 'eth0')
+    assert reaches(far, str(A.gateway))
+    assert reaches(far, NICS[0].addresses[0])
+    assert not reaches(far, model.METADATA_ADDRESS)
+    near.run('ip', 'route', 'add', model.METADATA_ADDRESS, 'dev', 'eth0')
+    assert reaches(near, model.METADATA_ADDRESS)
+
+    forwarding.apply(reach.plan_reach([A, B], reach.Options()))
+    assert reaches(far, model.METADATA_ADDRESS)
+    assert far.lease() is not None
+    assert 'nova-edge' not in run('nft', 'list', 'tables')
 
 
 def test_networks_of_one_host_do_not_reach_each_other(host: Host, guest: MakeGuest) -> None:
@@ -163,6 +187,7 @@ def floating(number: int, nic: records.Vif | None) -> records.FloatingIp:
         fixed_ip=nic.addresses[0] if nic else None,
         instance_uuid=nic.instance_uuid if nic else None,
         network_uuid=nic.network_uuid if nic else None,
+        host=samples.HOST if nic else None,
     )
 
 

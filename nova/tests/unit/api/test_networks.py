@@ -62,7 +62,7 @@ def test_every_field_of_a_network(client: doubles.Client) -> None:
         vlan='107',
         vlan_start=100,
         mtu=1400,
-        multi_host=False,
+        multi_host='true',
         share_address='0',
         ipam=None,
         vpn_start=None,
@@ -87,6 +87,7 @@ def test_every_field_of_a_network(client: doubles.Client) -> None:
         vlan=107,
         vlan_start=100,
         mtu=1400,
+        multi_host=True,
     )
 
 
@@ -133,7 +134,7 @@ def test_a_network_of_a_project(client: doubles.Client) -> None:
         ({'dns': '192.0.2.1'}, 'dns'),
         ({'dns': ['192.0.2.1'], 'dns1': '192.0.2.2'}, 'dns'),
         ({'physical_network': 'a', 'bridge_interface': 'b'}, 'bridge_interface'),
-        ({'multi_host': True}, 'multi_host'),
+        ({'multi_host': 'each'}, 'multi_host'),
         ({'share_address': True}, 'share_address'),
         ({'vpn_start': '10.0.0.5'}, 'vpn_start'),
         ({'colour': 'red'}, 'colour'),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from nova import exception
-from nova.network import reach
+from nova.network import reach, topology
 from nova.tests.unit.network import samples
 
 A, B, C = (samples.network(number) for number in range(3))
@@ -53,6 +53,28 @@ def test_the_rules(golden: Callable[[str, str], None]) -> None:
 
     golden('network/reach.nft', ''.join(f'{line}\n' for line in lines))
     assert lines == reach.render_table(reach.plan_reach([A, B, C], options))
+
+
+def test_the_rules_at_the_edge(golden: Callable[[str, str], None]) -> None:
+    lines = reach.render_edge_table(reach.Reach(edges=('eth2', 'eth1.100')))
+
+    golden('network/edge.nft', ''.join(f'{line}\n' for line in lines))
+    assert reach.render_edge_table(reach.Reach()) == lines[:2]
+
+
+def test_the_edges_of_a_host() -> None:
+    """Where every host serves its own guests, whatever leads to other hosts."""
+    networks = [
+        samples.network(0, physical_network='red'),
+        samples.network(1, physical_network='blue', multi_host=True),
+        samples.network(2, physical_network='blue', vlan=100, multi_host=True),
+        samples.network(3, physical_network='unknown', multi_host=True),
+        samples.network(4, multi_host=True),
+    ]
+
+    edges = topology.plan_edges(networks, {'red': 'eth1', 'blue': 'eth2'})
+
+    assert edges == ('eth2', 'eth2.100')
 
 
 def test_no_networks_no_table() -> None:

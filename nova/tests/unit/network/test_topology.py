@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
+
 from hypothesis import given
 from hypothesis import strategies as st
 import pytest
 
 from nova import exception
-from nova.network import dhcp, info, topology
+from nova.network import dhcp, info, model, topology
 from nova.tests.unit.network import samples
 
 OPTIONS = samples.options(physical_networks={'physnet1': 'eth1'})
@@ -69,6 +71,7 @@ def test_the_whole_state_of_a_host() -> None:
                             mac=two.mac, address='10.1.0.12', default_route=False, hostname='vm-2'
                         ),
                     ),
+                    routes=(model.Route(cidr='169.254.169.254/32', gateway='10.1.0.2'),),
                 ),
             ),
         )
@@ -115,6 +118,71 @@ def test_a_network_without_a_gateway_is_not_forwarded() -> None:
     state = samples.state(OPTIONS, samples.vif(1, network), networks=(network,))
 
     assert state.networks[0].forwards is False
+
+
+@pytest.mark.parametrize(
+    ('changes', 'gateway'),
+    [
+        ({}, None),
+        ({'gateway': None}, '10.0.0.1'),
+        ({'gateway': '10.0.0.9'}, '10.0.0.1'),
+        (
+            {
+                'cidr': None,
+                'gateway': None,
+                'dhcp_server': None,
+                'cidr_v6': 'fd00::/64',
+                'ipv6_mode': model.Ipv6Mode.STATEFUL,
+            },
+            None,
+        ),
+    ],
+    ids=['we-are-the-gateway', 'no-gateway', 'another-gateway', 'no-ipv4'],
+)
+def test_metadata_is_reached_where_the_default_route_does_not_lead_to_it(
+    changes: dict[str, object], gateway: str | None
+) -> None:
+    network = samples.network(0, routes=(model.Route(cidr='10.9.0.0/24', gateway='10.0.0.7'),))
+    network = dataclasses.replace(network, **changes)  # type: ignore[arg-type]
+    nic = samples.vif(1, network, addresses=('10.0.0.11',))
+
+    (served,) = samples.state(OPTIONS, nic, networks=(network,)).networks
+
+    assert served.dhcp.routes[0] == network.routes[0]
+    assert [(r.cidr, r.gateway) for r in served.dhcp.routes[1:]] == (
+        [] if gateway is None else [('169.254.169.254/32', gateway)]
+    )
+
+
+def test_every_host_serves_its_own_guests_of_a_multi_host_network() -> None:
+    """Each has addresses of its own, of either family; nobody's is another's."""
+    network = samples.network(
+        0,
+        multi_host=True,
+        host=None,
+        hosts={'one': '10.0.0.7', 'two': '10.0.0.8'},
+        cidr_v6='fd00::/64',
+        gateway_v6='fd00::1',
+        ipv6_mode=model.Ipv6Mode.SLAAC,
+    )
+    nics = [samples.vif(n, network, host=host) for n, host in enumerate(('one', 'two', 'three'))]
+
+    def served(host: str) -> tuple[topology.HostNetwork, ...]:
+        options = samples.options(host=host)
+        return samples.state(options, *nics, networks=(info.on_host(network, host),)).networks
+
+    (one,), (two,) = served('one'), served('two')
+    assert served('three') == ()
+    assert [(n.address, n.dhcp.gateway, n.forwards) for n in (one, two)] == [
+        ('10.0.0.7/24', '10.0.0.7', True),
+        ('10.0.0.8/24', '10.0.0.8', True),
+    ]
+    assert [[r.mac for r in n.dhcp.reservations] for n in (one, two)] == [
+        [nics[0].mac],
+        [nics[1].mac],
+    ]
+    assert len({*one.addresses_v6, *two.addresses_v6}) == 4
+    assert (one.forwards_v6, two.forwards_v6) == (True, True)
 
 
 @given(st.permutations(range(5)), st.lists(st.integers(0, 4), max_size=8))

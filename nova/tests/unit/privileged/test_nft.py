@@ -26,7 +26,8 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 def test_what_we_render_is_let_through(ran: list[str]) -> None:
     networks = [samples.network(number) for number in range(3)]
-    lines = reach.render_table(reach.plan_reach(networks, reach.Options(default_egress='eth0')))
+    wanted = reach.plan_reach(networks, reach.Options(default_egress='eth0'), edges=['eth1.100'])
+    lines = (*reach.render_table(wanted), *reach.render_edge_table(wanted))
 
     assert nft.change(list(lines)) == 1
     assert ran == ['\n'.join(lines)]
