@@ -39,6 +39,33 @@ def ensure(sets: Sequence[Set]) -> None:
 
 
 @privileged.network.entrypoint
+def change(changes: Sequence[tuple[str, str, int, Sequence[str], Sequence[str]]]) -> None:
+    """Have these sets, which need not be there yet, with more entries and with fewer: name, type
+    and IP version as in :data:`Set`, what comes, and what goes. It costs what changes, whatever
+    else is in them.
+
+    :raises OSError: as for :func:`ensure`; what was said before is done.
+    """
+    lines = []
+    for name, kind, version, new, gone in changes:
+        _check_name(name)
+        lines.append(f'create {name} {_kind_text(name, kind, version)} -exist')
+        for word, entries in (('add', new), ('del', gone)):
+            lines += [f'{word} {name} {_checked_entry(name, entry)} -exist' for entry in entries]
+    if lines:
+        _run(['restore'], '\n'.join(lines) + '\n')
+
+
+@privileged.network.entrypoint
+def read() -> str:
+    """All sets and what is in them, in the format of ``ipset save``.
+
+    :raises OSError: EIO, the kernel has no such sets; ENOENT, there is no ``ipset``.
+    """
+    return _run(['save'], '')
+
+
+@privileged.network.entrypoint
 def remove(names: Sequence[str]) -> list[str]:
     """Remove these sets; those that are not there are no error.
 
@@ -73,20 +100,28 @@ def _names() -> set[str]:
 def _render(name: str, kind: str, version: int, entries: Iterable[str]) -> Iterable[str]:
     """Lines of ``ipset restore``."""
     _check_name(name)
-    if kind not in _KINDS or version not in (4, 6):
-        raise OSError(errno.EINVAL, f'{name}: no set of {kind} for IPv{version}')
-    kind_text = f'{kind} family {"inet" if version == 4 else "inet6"} maxelem {_MAX_ENTRIES}'
+    kind_text = _kind_text(name, kind, version)
     # One for each type: what a failure leaves behind is of the type that is wanted next.
     new = f'nova-new-{_KINDS[kind]}{version}'
     yield f'create {name} {kind_text} -exist'
     yield f'create {new} {kind_text} -exist'
     yield f'flush {new}'
     for entry in entries:
-        if _ENTRY.fullmatch(entry) is None:
-            raise OSError(errno.EINVAL, f'{name}: {entry[:100]!r} is no entry')
-        yield f'add {new} {entry} -exist'
+        yield f'add {new} {_checked_entry(name, entry)} -exist'
     yield f'swap {new} {name}'
     yield f'destroy {new}'
+
+
+def _kind_text(name: str, kind: str, version: int) -> str:
+    if kind not in _KINDS or version not in (4, 6):
+        raise OSError(errno.EINVAL, f'{name}: no set of {kind} for IPv{version}')
+    return f'{kind} family {"inet" if version == 4 else "inet6"} maxelem {_MAX_ENTRIES}'
+
+
+def _checked_entry(name: str, entry: str) -> str:
+    if _ENTRY.fullmatch(entry) is None:
+        raise OSError(errno.EINVAL, f'{name}: {entry[:100]!r} is no entry')
+    return entry
 
 
 def _check_name(name: str) -> None:

@@ -1,0 +1,80 @@
+"""iptables and ip6tables by their tools, for the chains that are ours (iptables-restore(8)).
+
+``backend`` says which of the two iptables a host may have is meant: ``legacy``, ``nft``, or
+``system`` for the one that its own commands are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import errno
+import re
+import subprocess
+
+from nova import privileged
+
+_SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+#: Of no other is there anything of ours.
+_TABLE = 'mangle'
+_TIMEOUT_S = 120
+#: Seconds to wait for another who changes tables.
+_LOCK_S = 60
+_CHAIN = r'nova-[A-Za-z0-9._-]{1,23}'
+_LINE = re.compile(
+    rf':{_CHAIN} - \[0:0\]|-X {_CHAIN}|-[AD] {_CHAIN} [ -~]+'
+    rf'|-I (?:PREROUTING|FORWARD|POSTROUTING) [ -~]+ -j {_CHAIN}'
+)
+_PROGRAMS = {4: 'iptables', 6: 'ip6tables'}
+_BACKENDS = {'system': '', 'legacy': '-legacy', 'nft': '-nft'}
+
+
+@privileged.network.entrypoint
+def change(backend: str, lines: Mapping[int, Sequence[str]]) -> None:
+    """Change our chains, and the jumps to them, as these lines for ``iptables-restore`` say, by
+    version of IP. What they do not name is left alone. Each version changes wholly or not at all,
+    and none after one that was refused.
+
+    :raises OSError: EPERM, a line is about something else; ENOENT, there is no such program; EIO,
+        refused, with what was said.
+    """
+    for text in (text for found in lines.values() for text in found):
+        if _LINE.fullmatch(text) is None:
+            raise OSError(errno.EPERM, f'not a change of our chains: {text[:200]}')
+    for version, found in lines.items():
+        text = '\n'.join((f'*{_TABLE}', *found, 'COMMIT', ''))
+        _run(_program(version, backend, 'restore'), '--noflush', '-w', str(_LOCK_S), text=text)
+
+
+@privileged.network.entrypoint
+def read(backend: str, version: int) -> str:
+    """All that is in the table with our chains, as ``iptables-save`` prints it.
+
+    :raises OSError: as for :func:`change`.
+    """
+    return _run(_program(version, backend, 'save'), '-t', _TABLE)
+
+
+def _program(version: int, backend: str, what: str) -> str:
+    if version not in _PROGRAMS or backend not in _BACKENDS:
+        raise OSError(errno.EINVAL, f'there is no iptables {backend!r} for IPv{version}')
+    return f'{_PROGRAMS[version]}{_BACKENDS[backend]}-{what}'
+
+
+def _run(*command: str, text: str = '') -> str:
+    try:
+        done = subprocess.run(
+            command,
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_TIMEOUT_S,
+            env={'PATH': _SEARCH_PATH},
+        )
+    except FileNotFoundError as exc:
+        raise OSError(errno.ENOENT, f'{command[0]} is not installed') from exc
+    except subprocess.TimeoutExpired as exc:
+        raise OSError(errno.ETIMEDOUT, f'{command[0]} did not end in {_TIMEOUT_S} s') from exc
+    if done.returncode:
+        raise OSError(errno.EIO, f'{command[0]}: {done.stderr.strip()}'[:2000])
+    return done.stdout
