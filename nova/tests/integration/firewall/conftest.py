@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import secrets
 import select
 import shutil
@@ -23,7 +24,7 @@ import pytest
 
 from nova import privileged
 from nova.network.firewall import driver as firewall_driver
-from nova.network.firewall import nftables, rules
+from nova.network.firewall import iptables, nftables, rules
 from nova.privileged import link as privileged_link
 from nova.privileged import nft as privileged_nft
 
@@ -182,7 +183,8 @@ class Case:
     ``missing`` says why it cannot run here. ``unheld`` are the rows of the attacks, as the page
     calls them, that its mechanism cannot hold, with the reason. ``snapshot`` is all that it may
     have made on the host, with what is new for whatever is made anew. ``lose`` removes all of it,
-    as somebody else might.
+    as somebody else might. ``needs_bridged_packets``: without br_netfilter it refuses all that is
+    new.
     """
 
     name: str
@@ -191,10 +193,45 @@ class Case:
     snapshot: Callable[[], str] = lambda: run('nft', '-a', '-s', 'list', 'ruleset')
     lose: Callable[[], object] = lambda: run('nft', 'flush', 'ruleset')
     unheld: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    needs_bridged_packets: bool = False
+
+
+def _build_iptables(backend: str) -> Case:
+    programs = [f'{name}-{backend}' for name in ('iptables', 'ip6tables')]
+
+    def snapshot() -> str:
+        found = [run('nft', '-a', '-s', 'list', 'ruleset'), run('ipset', 'save')]
+        for program in programs if backend == 'legacy' else ():
+            text = run(f'{program}-save')
+            found.append(re.sub(r'(?m)^#.*\n| \[\d+:\d+\]$', '', text))
+        return '\n'.join(found)
+
+    def lose() -> None:
+        for program in programs if backend == 'legacy' else ():
+            run(program, '-t', 'mangle', '-F')
+            run(program, '-t', 'mangle', '-X')
+        run('nft', 'flush', 'ruleset')
+
+    def missing() -> str | None:
+        lacking = [name for name in (*programs, 'ipset') if shutil.which(name) is None]
+        return f'needs {", ".join(lacking)}' if lacking else None
+
+    return Case(
+        name=f'iptables-{backend}',
+        make=lambda _world, _undo: iptables.IptablesFirewall(backend),
+        missing=missing,
+        snapshot=snapshot,
+        lose=lose,
+        needs_bridged_packets=True,
+    )
 
 
 #: Every driver that has to pass the suites.
-CASES = (Case(name='nftables', make=lambda _world, _undo: nftables.NftablesFirewall()),)
+CASES = (
+    Case(name='nftables', make=lambda _world, _undo: nftables.NftablesFirewall()),
+    _build_iptables('legacy'),
+    _build_iptables('nft'),
+)
 
 
 @contextlib.contextmanager

@@ -38,6 +38,17 @@ def test_a_set_changes_below_the_rules_that_refer_to_it() -> None:
     assert ipset.list_names() == []
 
 
+def test_entries_come_and_go_by_themselves() -> None:
+    name = build().name
+    ipset.change([(name, 'hash:net', 4, ('10.0.0.1', '10.0.0.2'), ())])
+    ipset.change([(name, 'hash:net', 4, ('10.0.0.2', '10.0.0.3'), ('10.0.0.1', '10.0.0.9'))])
+    assert entries(name) == {'10.0.0.2', '10.0.0.3'}
+    assert f'add {name} 10.0.0.3' in ipset.read()
+    with pytest.raises(OSError, match='no entry'):
+        ipset.change([(name, 'hash:net', 4, (), ('10.0.0.2\ndestroy',))])
+    assert entries(name) == {'10.0.0.2', '10.0.0.3'}
+
+
 def test_entries_with_protocol_and_port() -> None:
     texts = ('0.0.0.0/1,47:0', '10.0.0.0/8,1:8/0', '10.0.0.0/8,6:80-81')
     ipset.ensure([('nova-p4-x', 'hash:net,port', 4, texts)])
