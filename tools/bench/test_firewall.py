@@ -6,19 +6,13 @@ of several rounds in turn.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-import contextlib
-import os
+from collections.abc import Callable
 import resource
-import secrets
-import subprocess
 
-from pyroute2 import netns
 import pytest
 
-from nova import privileged
 from nova.network.firewall import nftables, nftables_change, nftables_plan, rules
-from nova.privileged import link, nft
+from nova.privileged import nft
 
 ROUNDS = 9
 #: The bounds: times the floor, times the cheapest, and seconds.
@@ -67,23 +61,8 @@ def build_nic(number: int, group: str = 'g') -> rules.NicPolicy:
 
 
 @pytest.fixture
-def driver() -> Iterator[nftables.NftablesFirewall]:
-    if os.geteuid() != 0:
-        pytest.skip('needs root')
-    name = f'bench-{secrets.token_hex(4)}'
-    with contextlib.ExitStack() as undo:
-        netns.create(name)
-        undo.callback(netns.remove, name)
-        outside = os.open('/proc/thread-self/ns/net', os.O_RDONLY)
-        undo.callback(os.close, outside)
-        privileged.network.set_client_mode(False)
-        undo.callback(privileged.network.set_client_mode, True)
-        netns.setns(name)
-        undo.callback(netns.setns, outside)
-        undo.callback(link.close)
-        undo.callback(nft.close)
-        subprocess.run(['ip', 'link', 'add', 'br0', 'type', 'bridge'], check=True)
-        yield nftables.NftablesFirewall()
+def driver(namespace: None) -> nftables.NftablesFirewall:
+    return nftables.NftablesFirewall()
 
 
 def cost(action: Callable[[], object]) -> float:
