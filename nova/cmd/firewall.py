@@ -108,7 +108,7 @@ class HostView:
 
     @classmethod
     def of(cls, conf: Any, instance: records.Instance) -> HostView:
-        driver = drivers.make(conf.firewall.driver) if instance.host == conf.host else None
+        driver = drivers.make(conf.firewall) if instance.host == conf.host else None
         if driver is None:
             return cls()
         try:

@@ -13,11 +13,25 @@ OPTS = [
         choices=[
             ('nwfilter', "the first-hop stage by libvirt's network filters; no security groups"),
             ('nftables', 'the first-hop stage and security groups by nftables'),
+            ('iptables', 'security groups by iptables and ip6tables, the rest by nftables'),
             ('noop', 'nothing is filtered; for tests only'),
         ],
         help="""
 What keeps the NICs of guests to their own addresses and to their security groups. Move the guests
 off a host before it is changed there.
+""",
+    ),
+    cfg.StrOpt(
+        'iptables_backend',
+        default='system',
+        choices=[
+            ('system', 'the commands without a suffix, whichever they are'),
+            ('legacy', 'iptables-legacy-restore and so on'),
+            ('nft', 'iptables-nft-restore and so on'),
+        ],
+        help="""
+Which iptables the driver ``iptables`` uses, on hosts that have two. Move the guests off a host
+before it is changed there, in this option or by the host's own means.
 """,
     ),
 ]

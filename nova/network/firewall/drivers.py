@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from typing import Any
 
-from nova.network.firewall import driver, nftables, noop
-
-#: Those that filter tap devices themselves; ``nwfilter`` is libvirt's and not among them.
-DRIVERS: Mapping[str, Callable[[], driver.FirewallDriver]] = {
-    'nftables': nftables.NftablesFirewall,
-    'noop': noop.NoopFirewall,
-}
+from nova.network.firewall import driver, iptables, nftables, noop
 
 
-def make(name: str) -> driver.FirewallDriver | None:
-    """The driver of this name, if it filters tap devices itself."""
-    made = DRIVERS.get(name)
-    return None if made is None else made()
+def make(options: Any) -> driver.FirewallDriver | None:
+    """The driver that the option group ``[firewall]`` names, if it filters tap devices itself;
+    ``nwfilter`` is libvirt's and not among them."""
+    match options.driver:
+        case 'nftables':
+            return nftables.NftablesFirewall()
+        case 'iptables':
+            return iptables.IptablesFirewall(options.iptables_backend)
+        case 'noop':
+            return noop.NoopFirewall()
+    return None

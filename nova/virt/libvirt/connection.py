@@ -340,13 +340,12 @@ def from_conf(conf: cfg.ConfigOpts, *, offload: offloading.Offload) -> LibvirtCo
         dhcp_domain=conf.network.dhcp_domain,
         offload=offload,
         read_file=read_tail,
-        tap_firewall=_choose_tap_firewall(conf.firewall.driver),
+        tap_firewall=_choose_tap_firewall(conf.firewall),
     )
 
 
-def _choose_tap_firewall(name: str) -> taps.TapFirewall | None:
-    """For the option ``[firewall] driver``."""
-    driver = drivers.make(name)
+def _choose_tap_firewall(options: cfg.ConfigOpts.GroupAttr) -> taps.TapFirewall | None:
+    driver = drivers.make(options)
     return None if driver is None else taps.TapFirewall(driver)
 
 
