@@ -25,6 +25,8 @@ SOURCES = Path(__file__).parent / 'guest'
 KERNEL_METAPACKAGE = 'linux-image-cloud-amd64'
 #: The compiler's flags for a program without any C library.
 FREESTANDING = ('-Os', '-static', '-nostdlib', '-ffreestanding', '-fno-stack-protector', '-s')
+#: What they make of which source.
+PROGRAMS: Mapping[str, str] = {'inject.c': 'inject-frame', 'ask6.c': 'ask6'}
 #: Modules by the moment they are loaded; what they depend on is added.
 #: "boot" makes the time to the report: nothing else belongs there.
 RAMDISK_MODULES: Mapping[str, Sequence[str]] = {
@@ -214,8 +216,8 @@ def make_ramdisk(scratch: Path, kernel: Path, target: Path) -> None:
     install_script(SOURCES / 'init', root / 'init')
     install_script(SOURCES / 'udhcpc', root / 'etc/udhcpc')
     shutil.copy(SOURCES / 'flatten.awk', root / 'etc')
-    compiler_output = root / 'bin/inject-frame'
-    run('gcc', *FREESTANDING, '-o', str(compiler_output), str(SOURCES / 'inject.c'))
+    for source, name in PROGRAMS.items():
+        run('gcc', *FREESTANDING, '-o', str(root / 'bin' / name), str(SOURCES / source))
     power = root / 'etc/acpi/PWRF/00000080'  # what BusyBox acpid runs for the power button
     power.write_text('#!/bin/sh\nsync\nexec /bin/busybox poweroff -f\n')
     power.chmod(0o755)

@@ -160,7 +160,8 @@ def render_cards(attachments: Sequence[Attachment], report: guest_report.Report)
     rows = []
     for nic, card in zip(report.nics, attachments, strict=False):
         default = any(f' dev {nic.name} ' in f'{route} ' for route in report.default_routes())
-        words = (nic.mac, nic.address or '-', yes(nic.lease), yes(nic.gateway_answers))
+        addresses = ' '.join(a for a in nic.addresses if not a.startswith('fe80:')) or '-'
+        words = (nic.mac, addresses, yes(nic.lease), yes(nic.gateway_answers))
         rows.append((str(nic.index), card.network, *words, yes(default)))
     return render_table(head, rows)
 

@@ -9,18 +9,22 @@ from lab import compute, guest_image, guest_report, inventory, quickstart, sandb
 
 CONSOLE = """\
 SeaBIOS (version 1.16)\r
-NOVA-GUEST-BEGIN format=1 uptime=2.50\r
+NOVA-GUEST-BEGIN format=2 uptime=2.50\r
 boot count=1\r
 nic index=0 name=eth0 mac=fa:16:3e:00:00:01 pci=0000:00:03.0 mtu=1400 lease=yes \
 addr=10.10.0.2/24 server=10.10.0.1 router=10.10.0.1 dns=10.10.0.1,9.9.9.9 host=demo seconds=3600\r
-addr6 nic=0 addr=fe80::1/64\r
+nic6 nic=0 how=stateless router=fe80::9 lifetime=0 dns=fd00::53,fd00::54\r
+addr nic=0 addr=10.10.0.2/24\r
+addr nic=0 addr=fe80::1/64\r
+gateway-ping nic=0 target=fe80::9 ok=no\r
 gateway-ping nic=0 target=10.10.0.1 ok=yes\r
 nic index=1 name=eth1 mac=fa:16:3e:00:00:02 pci=0000:00:04.0 mtu=1500 lease=no \
 addr=none server=none router=none dns=none host=none seconds=none\r
 route default via 10.10.0.1 dev eth0 metric 102\r
 route 10.10.0.0/24 dev eth0 scope link src 10.10.0.2\r
+route6 default via fe80::9 dev eth0 metric 1024\r
 NOVA-GUEST-END\r
-NOVA-GUEST-BEGIN format=1 uptime=9.00\r
+NOVA-GUEST-BEGIN format=2 uptime=9.00\r
 cut off\r
 """
 GOOD_CARD = quickstart.Attachment('net-a', 'fa:16:3e:00:00:01', '10.10.0.2')
@@ -34,7 +38,9 @@ def report() -> guest_report.Report:
 
 def good_report() -> guest_report.Report:
     first, second = report().nics
-    second = dataclasses.replace(second, lease=True, address='10.20.0.2/24', gateway_answers=True)
+    second = dataclasses.replace(
+        second, lease=True, address='10.20.0.2/24', pings={'10.20.0.1': True}
+    )
     return dataclasses.replace(report(), nics=(first, second))
 
 
@@ -53,12 +59,17 @@ def test_report_of_a_guest() -> None:
         dns=('10.10.0.1', '9.9.9.9'),
         host='demo',
         lease_s=3600,
-        addresses6=('fe80::1/64',),
-        gateway_answers=True,
+        addresses=('10.10.0.2/24', 'fe80::1/64'),
+        ipv6=guest_report.Ipv6(
+            how='stateless', router='fe80::9', lifetime_s=0, dns=('fd00::53', 'fd00::54')
+        ),
+        pings={'10.10.0.1': True, 'fe80::9': False},
     )
-    assert (second.lease, second.address, second.dns) == (False, None, ())
-    assert second.gateway_answers is None
+    assert (first.gateway_answers, first.router6_answers) == (True, False)
+    assert (second.lease, second.address, second.dns, second.ipv6) == (False, None, (), None)
+    assert (second.gateway_answers, second.router6_answers) == (None, None)
     assert report().default_routes() == ('default via 10.10.0.1 dev eth0 metric 102',)
+    assert report().default_routes(6) == ('default via fe80::9 dev eth0 metric 1024',)
     assert (report().boot_count, report().uptime_s) == (1, 2.5)
 
 

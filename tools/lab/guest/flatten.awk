@@ -1,4 +1,4 @@
-# JSON on stdin, one line for each value on stdout: a.0.b=value (BusyBox awk).
+# JSON on stdin, a shell's assignment for each value on stdout: a_0_b='value' (BusyBox awk).
 function skip() { while (substr(s, i, 1) ~ /[ \t\n]/) i++ }
 
 function text(    r, c) {
@@ -11,13 +11,21 @@ function text(    r, c) {
     return r
 }
 
-function member(path, key) { return path == "" ? key : path "." key }
+function member(path, key) {
+    gsub(/[^A-Za-z0-9]/, "_", key)
+    return path == "" ? key : path "_" key
+}
+
+function assign(path, value) {
+    gsub(/\047/, "", value) # no value of a network has a quote
+    print path "=\047" value "\047"
+}
 
 function value(path,    c, key, n) {
     skip()
     c = substr(s, i, 1)
     if (c == "\"") {
-        print path "=" text()
+        assign(path, text())
     } else if (c == "{" || c == "[") {
         i++
         skip()
@@ -32,7 +40,7 @@ function value(path,    c, key, n) {
     } else {
         key = ""
         while (i <= length(s) && (c = substr(s, i, 1)) !~ /[],} \t\n]/) { key = key c; i++ }
-        print path "=" key
+        assign(path, key)
     }
 }
 

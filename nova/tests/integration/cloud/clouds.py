@@ -11,6 +11,7 @@ from typing import Any
 
 from lab import clients, compute, guest_image, guest_report, identity, images, libvirtd, rest
 from lab.daemon import Daemon
+from lab.guest_console import Console
 from lab.inventory import Inventory, diff, take
 from lab.sandbox import Sandbox, wait_until
 
@@ -59,19 +60,41 @@ class Server:
         found: list[dict[str, Any]] = self._cloud.api.get(path)['interfaceAttachments']
         return found
 
+    def attach(self, **body: Any) -> dict[str, Any]:
+        """Attach a NIC; as the API shows it then."""
+        path = f'/servers/{self.uuid}/os-interface'
+        answer = self._cloud.api.call('POST', path, {'interfaceAttachment': body})
+        assert answer.status == 200, (answer.text, self._cloud.log())
+        found: dict[str, Any] = answer.json()['interfaceAttachment']
+        return found
+
+    def detach(self, port: str) -> None:
+        """Have a NIC detached; :meth:`wait_ports` says when it is."""
+        path = f'/servers/{self.uuid}/os-interface/{port}'
+        assert self._cloud.api.call('DELETE', path).status == 202
+
+    def wait_ports(self, *wanted: str) -> None:
+        """Wait until it has these NICs and no others."""
+
+        def found() -> list[str]:
+            return [nic['port_id'] for nic in self.interfaces()]
+
+        assert wait_until(lambda: found() == list(wanted), 60, 0.2), (found(), self._cloud.log())
+
     def console(self) -> str:
         body: dict[str, Any] = {'os-getConsoleOutput': {}}
         answer = self._cloud.api.call('POST', f'/servers/{self.uuid}/action', body)
         return str(answer.json()['output']) if answer.status == 200 else ''
 
     def report(self) -> guest_report.Report:
-        """The guest's own report of its first boot, by way of the API."""
+        """The guest's own first report of its first boot, by way of the API."""
+        reported = wait_until(lambda: bool(self.reports()), REPORT_TIMEOUT_S, 0.5)
+        assert reported, self.console()[-4000:]
+        return self.reports()[0]
 
-        def reports() -> list[guest_report.Report]:
-            return guest_report.parse_reports(self.console())
-
-        assert wait_until(lambda: bool(reports()), REPORT_TIMEOUT_S, 0.5), self.console()[-4000:]
-        return reports()[0]
+    def reports(self) -> list[guest_report.Report]:
+        """All its reports until now. Where IPv6 took a little longer, it is in the second."""
+        return guest_report.parse_reports(self.console())
 
     def delete(self) -> None:
         """Delete it and wait until the API does not know it any more."""
@@ -135,6 +158,13 @@ class Cloud:
             yield server
         finally:
             server.delete()
+
+    @contextlib.contextmanager
+    def console(self, server: Server) -> Iterator[Console]:
+        """A server's serial console, once its guest obeys."""
+        with Console(self.sandbox, server.domain) as console:
+            console.wait_ready()
+            yield console
 
     def inventory(self) -> Inventory:
         return take(self.sandbox, self.settings.database_url)

@@ -36,26 +36,6 @@ def report(console: Console, nics: int) -> guest_report.Report:
     return found
 
 
-def attach(cloud: clouds.Cloud, server: clouds.Server, **body: Any) -> dict[str, Any]:
-    path = f'/servers/{server.uuid}/os-interface'
-    answer = cloud.api.call('POST', path, {'interfaceAttachment': body})
-    assert answer.status == 200, (answer.text, cloud.log())
-    found: dict[str, Any] = answer.json()['interfaceAttachment']
-    return found
-
-
-def detach(cloud: clouds.Cloud, server: clouds.Server, port: str) -> None:
-    path = f'/servers/{server.uuid}/os-interface/{port}'
-    assert cloud.api.call('DELETE', path).status == 202
-
-
-def wait_ports(cloud: clouds.Cloud, server: clouds.Server, *wanted: str) -> None:
-    def found() -> list[str]:
-        return [nic['port_id'] for nic in server.interfaces()]
-
-    assert wait_until(lambda: found() == list(wanted), 60, 0.2), (found(), cloud.log())
-
-
 def act(cloud: clouds.Cloud, server: clouds.Server, body: dict[str, Any]) -> None:
     answer = cloud.api.call('POST', f'/servers/{server.uuid}/action', body)
     assert answer.status == 202, answer.text
@@ -66,8 +46,8 @@ def test_a_nic_comes_and_goes(cloud: clouds.Cloud) -> None:
         before = report(console, 1)
         (first,) = server.interfaces()
         # net-d has its DHCP server on the host from this moment on
-        second = attach(cloud, server, net_id=cloud.networks['net-d']['uuid'])
-        third = attach(cloud, server, net_id='net-a', fixed_ips=[{'ip_address': '10.10.0.99'}])
+        second = server.attach(net_id=cloud.networks['net-d']['uuid'])
+        third = server.attach(net_id='net-a', fixed_ips=[{'ip_address': '10.10.0.99'}])
         seen = report(console, 3)
 
         assert [nic.mac for nic in seen.nics] == [n['mac_addr'] for n in server.interfaces()]
@@ -81,10 +61,10 @@ def test_a_nic_comes_and_goes(cloud: clouds.Cloud) -> None:
         assert seen.nics[1].gateway_answers
         assert seen.default_routes() == before.default_routes()
 
-        detach(cloud, server, second['port_id'])
-        wait_ports(cloud, server, first['port_id'], third['port_id'])
-        detach(cloud, server, third['port_id'])
-        wait_ports(cloud, server, first['port_id'])
+        server.detach(second['port_id'])
+        server.wait_ports(first['port_id'], third['port_id'])
+        server.detach(third['port_id'])
+        server.wait_ports(first['port_id'])
         after = report(console, 1)
         assert [nic.address for nic in after.nics] == [nic.address for nic in before.nics]
         assert after.routes == before.routes
@@ -120,7 +100,7 @@ def test_sixteen_attaches_and_detaches(
 ) -> None:
     def timed(**body: Any) -> float:
         start = time.monotonic()
-        attach(cloud, server, **body)
+        server.attach(**body)
         return time.monotonic() - start
 
     with guest(cloud, 'net-a') as (server, console):
@@ -132,8 +112,8 @@ def test_sixteen_attaches_and_detaches(
         assert len(seen.default_routes()) == 1
         start = time.monotonic()
         for nic in nics[1:]:
-            detach(cloud, server, nic['port_id'])
-        wait_ports(cloud, server, nics[0]['port_id'])
+            server.detach(nic['port_id'])
+        server.wait_ports(nics[0]['port_id'])
         detached = (time.monotonic() - start) / 15
         attached.append(timed(net_id='net-c'))
         assert report(console, 2).default_routes() == seen.default_routes()
@@ -146,7 +126,7 @@ def test_a_deaf_guest_keeps_its_nic_and_its_address(cloud: clouds.Cloud) -> None
     with guest(cloud, 'net-a', 'net-b') as (server, console):
         first, second = server.interfaces()
         libvirtd.virsh(cloud.sandbox, 'suspend', server.domain)
-        detach(cloud, server, second['port_id'])
+        server.detach(second['port_id'])
 
         def states() -> list[str]:
             return [nic['port_state'] for nic in server.interfaces()]
@@ -160,7 +140,7 @@ def test_a_deaf_guest_keeps_its_nic_and_its_address(cloud: clouds.Cloud) -> None
         time.sleep(22)  # longer than a detach waits
         assert states() == ['ACTIVE', 'DETACHING']
         libvirtd.virsh(cloud.sandbox, 'resume', server.domain)
-        wait_ports(cloud, server, first['port_id'])
+        server.wait_ports(first['port_id'])
         report(console, 1)
 
 
@@ -191,22 +171,18 @@ def test_reboots_keep_order_and_addresses(cloud: clouds.Cloud) -> None:
         first = server.report()
         with Console(cloud.sandbox, server.domain) as console:
             console.wait_ready()
-        port = attach(cloud, server, net_id='net-d')['port_id']
-        detach(cloud, server, server.interfaces()[1]['port_id'])
+        port = server.attach(net_id='net-d')['port_id']
+        server.detach(server.interfaces()[1]['port_id'])
         assert wait_until(lambda: len(server.interfaces()) == 3, 60, 0.2)
         nics = server.interfaces()
         assert nics[2]['port_id'] == port
         for boots, kind in ((2, 'SOFT'), (3, 'HARD')):
             act(cloud, server, {'reboot': {'type': kind}})
             server.wait_status('ACTIVE')
-            assert wait_until(lambda: reports(server)[-1].boot_count == boots, 60, 0.5)  # noqa: B023
-            seen = reports(server)[-1]
+            assert wait_until(lambda: server.reports()[-1].boot_count == boots, 60, 0.5)  # noqa: B023
+            seen = server.reports()[-1]
             assert sorted(nic.mac for nic in seen.nics) == sorted(n['mac_addr'] for n in nics)
             assert {nic.mac: str(nic.address).split('/')[0] for nic in seen.nics} == {
                 nic['mac_addr']: nic['fixed_ips'][0]['ip_address'] for nic in nics
             }
             assert seen.default_routes() == first.default_routes()
-
-
-def reports(server: clouds.Server) -> list[guest_report.Report]:
-    return guest_report.parse_reports(server.console())
