@@ -16,7 +16,7 @@ import threading
 from oslo_log import log as logging
 
 from nova import exception, privileged
-from nova.network.firewall import flows, nftables_change, nftables_plan, rules
+from nova.network.firewall import flows, nftables_base, nftables_change, nftables_plan, rules
 from nova.privileged import link as privileged_link
 from nova.privileged import nft as privileged_nft
 
@@ -30,11 +30,18 @@ class NftablesFirewall:
 
     :param groups_elsewhere: somebody else judges new connections, see
         :class:`nova.network.firewall.nftables_plan.Plan`.
+    :param tables: what is judged.
     """
 
     uses_filterref = False
 
-    def __init__(self, *, groups_elsewhere: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        groups_elsewhere: bool = False,
+        tables: nftables_base.Tables = nftables_base.EVERYTHING,
+    ) -> None:
+        self._tables = tables
         self._groups_elsewhere = groups_elsewhere
         self._lock = threading.RLock()
         # What the driver was told: NICs and the names of their instances, by device.
@@ -95,7 +102,7 @@ class NftablesFirewall:
         with self._lock, self._reported([nic.device]):
             self._bridges.pop(nic.bridge, None)
             wanted = self._plan_anew({nic.device: nic}, ruleset).state()
-            found = nftables_change.parse_state(privileged_nft.read(), wanted)
+            found = nftables_change.parse_state(privileged_nft.read(), wanted, self._tables)
         if found is None or nic.bridge not in self._bridges:
             return False
         is_there = wanted.elements.items() <= found.elements.items()
@@ -176,10 +183,10 @@ class NftablesFirewall:
         self._plan = None
         plan = self._plan_anew(nics, ruleset)
         wanted = plan.state()
-        found = nftables_change.parse_state(privileged_nft.read(), wanted)
+        found = nftables_change.parse_state(privileged_nft.read(), wanted, self._tables)
         if found is None:
             LOG.info('Loading the firewall of %d interfaces', len(nics))
-            lines = nftables_change.render_everything(wanted)
+            lines = nftables_change.render_everything(wanted, self._tables)
         else:
             lines = nftables_change.render_change(found, wanted)
         self._generation = privileged_nft.change(lines) if lines else privileged_nft.generation()
@@ -199,7 +206,7 @@ class NftablesFirewall:
         """Whether the kernel takes the rules of this guest, were it alone."""
         try:
             state = self._plan_anew(nics, ruleset).state()
-            privileged_nft.check(nftables_change.render_everything(state))
+            privileged_nft.check(nftables_change.render_everything(state, self._tables))
         except privileged.ERRORS:
             LOG.exception('These interfaces stay closed: %s', ', '.join(nics))
             return False

@@ -17,6 +17,7 @@ have matches nothing, ``!=`` included. Syntax: nft(8).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
 import hashlib
 
 from nova.network.firewall import interpreter
@@ -299,23 +300,23 @@ _INET_CHAINS: Mapping[str, str] = {
 }
 
 
-def _render_table() -> tuple[str, ...]:
-    """Both tables without a NIC. Chains are made empty first, since they refer to each other."""
-    lines = []
-    for family, sets, chains in (
-        ('bridge', SETS, _CHAINS),
-        ('inet', INET_SETS, _INET_CHAINS),
-    ):
-        lines += [f'add counter {family} {TABLE} drop_{name}' for name in REASONS[family]]
-        for name, (kind, types) in sets.items():
-            lines.append(f'add {kind} {family} {TABLE} {name} {{ {types}; }}')
-        for name, body in chains.items():
-            header, _rules = _split(body)
-            block = f' {{ {header} }}' if header else ''
-            lines.append(f'add chain {family} {TABLE} {name}{block}')
-        for name, body in chains.items():
-            lines += render_rules(family, name, _split(body)[1])
-    return tuple(lines)
+#: Where another driver judges what goes from port to port and from guests to the host: what is left
+#: is what the host sends to guests, taps that nobody knows, and the connections.
+_CHAINS_FROM_HOST: Mapping[str, str] = {
+    **_CHAINS,
+    'from_guest': f"""
+        type filter hook prerouting priority -300; policy accept;
+        iifname != "tap*" accept
+        iifname . ether type != @kinds {drop('kind')}
+    """,
+    'egress': '',
+    'to_guest': _CHAINS['to_guest'].replace('hook postrouting', 'hook output'),
+    'to_any': f"""
+        type filter hook postrouting priority 0; policy accept;
+        oifname != "tap*" accept
+        oifname . ether type != @kinds {drop('kind')}
+    """,
+}
 
 
 def _split(body: str) -> tuple[str, list[str]]:
@@ -348,16 +349,47 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-STATIC = _render_table()
-#: The seals of the chains that are always there, by family and name.
-SEALS: Mapping[tuple[str, str], tuple[int, str]] = {
-    (family, name): seal(_split(body)[1])
-    for family, chains in (('bridge', _CHAINS), ('inet', _INET_CHAINS))
-    for name, body in chains.items()
-    if not name.startswith('provider_')
-}
-#: Tables of another version are made anew.
-VERSION = hashlib.sha256('\n'.join(STATIC).encode()).hexdigest()[:12]
-#: An empty chain, of which only the name counts (the listing does not tell a table's comment).
-VERSION_CHAIN = f'version_{VERSION}'
-CHAINS = frozenset({*_CHAINS, VERSION_CHAIN})
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tables:
+    """Both tables without a NIC.
+
+    ``static`` makes them. ``seals`` are those of the chains that are always there, by family and
+    name; ``chains`` the names of those of the bridge table. Tables of another version are made
+    anew: ``version_chain`` is an empty one, of which only the name counts (the listing does not
+    tell a table's comment).
+    """
+
+    static: tuple[str, ...]
+    seals: Mapping[tuple[str, str], tuple[int, str]]
+    chains: frozenset[str]
+    version_chain: str
+
+
+def _build_tables(bridge_chains: Mapping[str, str]) -> Tables:
+    families = (('bridge', SETS, bridge_chains), ('inet', INET_SETS, _INET_CHAINS))
+    lines = []
+    for family, sets, chains in families:
+        lines += [f'add counter {family} {TABLE} drop_{name}' for name in REASONS[family]]
+        for name, (kind, types) in sets.items():
+            lines.append(f'add {kind} {family} {TABLE} {name} {{ {types}; }}')
+        # empty first, since they refer to each other
+        for name, body in chains.items():
+            header, _rules = _split(body)
+            block = f' {{ {header} }}' if header else ''
+            lines.append(f'add chain {family} {TABLE} {name}{block}')
+        for name, body in chains.items():
+            lines += render_rules(family, name, _split(body)[1])
+    version = f'version_{hashlib.sha256(chr(10).join(lines).encode()).hexdigest()[:12]}'
+    seals = {
+        (family, name): seal(_split(body)[1])
+        for family, _sets, chains in families
+        for name, body in chains.items()
+        if not name.startswith('provider_')
+    }
+    return Tables(tuple(lines), seals, frozenset({*bridge_chains, version}), version)
+
+
+#: All that NICs send and get.
+EVERYTHING = _build_tables(_CHAINS)
+#: See :data:`_CHAINS_FROM_HOST`.
+FROM_HOST = _build_tables(_CHAINS_FROM_HOST)

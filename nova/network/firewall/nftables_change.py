@@ -9,28 +9,28 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from nova.network.firewall import nftables_base
-from nova.network.firewall.nftables_base import CHAINS, SEALS, SETS, TABLE, VERSION_CHAIN
+from nova.network.firewall.nftables_base import SETS, TABLE, Tables
 from nova.network.firewall.nftables_plan import Element, State
 
 #: Sets whose keys begin with the name of a device.
 _BY_DEVICE = {*nftables_base.SETS, *nftables_base.INET_SETS} - {'egress_groups', 'ingress_groups'}
 
 
-def render_everything(state: State) -> tuple[str, ...]:
+def render_everything(state: State, tables: Tables = nftables_base.EVERYTHING) -> tuple[str, ...]:
     """A batch that makes both tables anew with this in them, whatever there is."""
     lines = []
     for family in ('bridge', 'inet'):
         lines += [f'add table {family} {TABLE}', f'delete table {family} {TABLE}']
         lines.append(f'add table {family} {TABLE}')
-        lines.append(f'add chain {family} {TABLE} {VERSION_CHAIN}')
-    return (*lines, *nftables_base.STATIC, *render_change(State(), state))
+        lines.append(f'add chain {family} {TABLE} {tables.version_chain}')
+    return (*lines, *tables.static, *render_change(State(), state))
 
 
 def render_change(old: State, new: State) -> tuple[str, ...]:
     """A batch that makes ``new`` of ``old``; empty when they are equal. It is atomic, and what
     did not change is not touched."""
     lines = []
-    fresh = [name for name in new.chains if name not in old.chains and name not in CHAINS]
+    fresh = [name for name in new.chains if name not in old.chains and not _is_fixed(name)]
     lines += [f'add chain bridge {TABLE} {name}' for name in fresh]
     for name in sorted(new.sets.keys() - old.sets.keys()):
         lines.append(f'add set bridge {TABLE} {name} {{ {new.sets[name]}; }}')
@@ -41,11 +41,16 @@ def render_change(old: State, new: State) -> tuple[str, ...]:
             lines += [f'flush chain bridge {TABLE} {name}'] if old.chains.get(name) else []
             lines += nftables_base.render_rules('bridge', name, body)
     # Chains in the order in which they refer to each other, and before the sets that they use.
-    gone = sorted(old.chains.keys() - new.chains.keys() - CHAINS)
+    gone = sorted(n for n in old.chains.keys() - new.chains.keys() if not _is_fixed(n))
     lines += [f'flush chain bridge {TABLE} {name}' for name in gone]
     lines += [f'delete chain bridge {TABLE} {name}' for name in gone]
     lines += [f'delete set bridge {TABLE} {n}' for n in sorted(old.sets.keys() - new.sets.keys())]
     return tuple(lines)
+
+
+def _is_fixed(chain: str) -> bool:
+    """Whether the tables have it by themselves, with or without rules."""
+    return chain.startswith('provider_')
 
 
 def _render_elements(
@@ -61,14 +66,18 @@ def _render_elements(
         yield f'{verb} element {family} {TABLE} {name} {{ {", ".join(texts)} }}'
 
 
-def parse_state(listing: Iterable[Mapping[str, Any]], wanted: State) -> State | None:
+def parse_state(
+    listing: Iterable[Mapping[str, Any]],
+    wanted: State,
+    tables: Tables = nftables_base.EVERYTHING,
+) -> State | None:
     """What the listing of both tables (libnftables-json(5), the list below ``nftables``) says is
     there; None when what they always hold is not as it should be, or of another version.
     ``wanted`` gives the texts of the chains whose digest is in the listing."""
     objects = list(listing)
     found = _parse_chains(objects)
-    versions = {family for family, name in found if name == VERSION_CHAIN}
-    if versions != {'bridge', 'inet'} or not SEALS.items() <= found.items():
+    versions = {family for family, name in found if name == tables.version_chain}
+    if versions != {'bridge', 'inet'} or not tables.seals.items() <= found.items():
         return None
     elements: dict[Element, str] = {}
     sets: dict[str, str] = {}
@@ -79,7 +88,7 @@ def parse_state(listing: Iterable[Mapping[str, Any]], wanted: State) -> State | 
     chains = {
         name: _known_body(seal, wanted.chains.get(name, ()))
         for (family, name), seal in found.items()
-        if family == 'bridge' and (name not in CHAINS or name.startswith('provider_'))
+        if family == 'bridge' and (name not in tables.chains or _is_fixed(name))
     }
     return State(elements=elements, sets=sets, chains=chains)
 

@@ -161,10 +161,10 @@ def test_tables_of_another_version_are_not_adopted() -> None:
 
 
 def test_a_chain_that_somebody_has_changed_is_not_adopted() -> None:
-    chains = [(family, name) for family, name in nftables_base.SEALS]
-    chains += [(family, nftables_base.VERSION_CHAIN) for family in ('bridge', 'inet')]
+    chains = [(family, name) for family, name in nftables_base.EVERYTHING.seals]
+    chains += [(family, nftables_base.EVERYTHING.version_chain) for family in ('bridge', 'inet')]
     listing = [{'chain': {'family': family, 'name': name}} for family, name in chains]
-    for (family, name), (length, comment) in nftables_base.SEALS.items():
+    for (family, name), (length, comment) in nftables_base.EVERYTHING.seals.items():
         rule = {'family': family, 'chain': name}
         listing += [{'rule': rule}] * (length - 1)
         listing += [{'rule': rule | {'comment': comment}}] * min(length, 1)
