@@ -11,7 +11,7 @@ OPTS = [
         'driver',
         default='nwfilter',
         choices=[
-            ('nwfilter', "the first-hop stage by libvirt's network filters; no security groups"),
+            ('nwfilter', "libvirt's network filters; they cannot hold all attacks"),
             ('nftables', 'the first-hop stage and security groups by nftables'),
             ('iptables', 'security groups by iptables and ip6tables, the rest by nftables'),
             ('noop', 'nothing is filtered; for tests only'),

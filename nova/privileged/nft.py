@@ -106,13 +106,22 @@ def read() -> list[dict[str, Any]]:
 
 @privileged.network.entrypoint
 def ensure_bridged_packets_tracked() -> bool:
-    """Have br_netfilter hand bridged packets to the inet hooks.
+    """Have br_netfilter hand bridged packets to the inet hooks, and to iptables.
 
     :returns: False where the kernel has no br_netfilter.
     """
     for family in ('iptables', 'ip6tables'):
         sysctl.write(f'net/bridge/bridge-nf-call-{family}', '1')
     return sysctl.exists('net/bridge/bridge-nf-call-iptables')
+
+
+@privileged.network.entrypoint
+def are_bridged_packets_tracked() -> bool:
+    """Whether br_netfilter hands bridged packets to iptables and ip6tables."""
+    return all(
+        sysctl.read(f'net/bridge/bridge-nf-call-{family}') == '1'
+        for family in ('iptables', 'ip6tables')
+    )
 
 
 @privileged.network.entrypoint

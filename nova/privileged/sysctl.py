@@ -78,6 +78,14 @@ def write(key: str, value: str) -> bool:
     return True
 
 
+def read(key: str) -> str | None:
+    """The value of ``key``; None if this kernel does not have it."""
+    try:
+        return (_ROOT / key).read_text().strip()
+    except FileNotFoundError:
+        return None
+
+
 def exists(key: str) -> bool:
     """Whether this kernel has ``key``."""
     return (_ROOT / key).exists()

@@ -1,4 +1,4 @@
-"""Boots of guests with eight NICs, timed inside a sandbox with libvirtd; see test_boots.py.
+"""Boots of guests with eight NICs and one, timed inside a sandbox with libvirtd; see test_boots.py.
 
 Prints a line of JSON: for each way, the seconds of each round from the first rule to a guest that
 is started (and stands still: its own work would be measured too).
@@ -15,7 +15,9 @@ import time
 import libvirt
 
 from nova import privileged
-from nova.network.firewall import nftables, rules
+from nova.network.firewall import driver, nftables, rules
+from nova.privileged import nft
+from nova.virt.libvirt import filters, firewall, host
 
 NICS, RULES = 8, 50
 _GROUPS = tuple(
@@ -50,13 +52,18 @@ def build_nic(number: int) -> rules.NicPolicy:
     )
 
 
-def build_xml(policies: list[rules.NicPolicy], libvirt_filter: str | None) -> str:
-    def reference(nic: rules.NicPolicy) -> str:
-        if libvirt_filter is None:
+#: The name of a NIC's network filter, if it has one.
+Reference = Callable[[rules.NicPolicy], str | None]
+
+
+def build_xml(policies: list[rules.NicPolicy], reference: Reference) -> str:
+    def refer(nic: rules.NicPolicy) -> str:
+        name = reference(nic)
+        if name is None:
             return ''
         # without an address libvirt would wait for the guest's first packet
         address = f"<parameter name='IP' value='{nic.first_hop.ipv4[0]}'/>"
-        return f"<filterref filter='{libvirt_filter}'>{address}</filterref>"
+        return f"<filterref filter='{name}'>{address}</filterref>"
 
     interfaces = ''.join(
         f"<interface type='bridge'><source bridge='{nic.bridge}'/>"
@@ -79,31 +86,41 @@ def main() -> None:
         subprocess.run(['ip', 'link', 'add', nic.bridge, 'type', 'bridge'], check=True)
         subprocess.run(['ip', 'link', 'set', nic.bridge, 'up'], check=True)
     connection = libvirt.open('qemu:///system')
-    firewall = nftables.NftablesFirewall()
     ruleset = rules.Ruleset(groups=_GROUPS)
-    firewall.init_host({}, ruleset)
 
-    def start(libvirt_filter: str | None = None) -> None:
-        connection.createXML(build_xml(policies, libvirt_filter), libvirt.VIR_DOMAIN_START_PAUSED)
+    def start(count: int, reference: Reference = lambda _nic: None) -> None:
+        xml = build_xml(policies[:count], reference)
+        connection.createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED)
 
-    def protected() -> None:
-        firewall.prepare('bench', policies, ruleset)
-        start()
-        firewall.apply('bench', policies, ruleset)
+    def protected(firewall: driver.FirewallDriver, count: int, reference: Reference) -> None:
+        firewall.prepare('bench', policies[:count], ruleset)
+        start(count, reference)
+        firewall.apply('bench', policies[:count], ruleset)
 
-    ways: dict[str, Callable[[], None]] = {
-        'no filters': start,
-        'nftables': protected,
-        'clean-traffic': lambda: start('clean-traffic'),
+    def name(nic: rules.NicPolicy) -> str:
+        return filters.filter_name('bench', nic.first_hop.mac)
+
+    by_filters = firewall.make(host.Host('qemu:///system'), nft.forget_tap)
+    by_nftables = nftables.NftablesFirewall()
+    ways: dict[str, tuple[driver.FirewallDriver | None, Callable[[], None]]] = {
+        'no filters': (None, lambda: start(NICS)),
+        'nftables': (by_nftables, lambda: protected(by_nftables, NICS, lambda _nic: None)),
+        'clean-traffic': (None, lambda: start(NICS, lambda _nic: 'clean-traffic')),
+        'nwfilter': (by_filters, lambda: protected(by_filters, NICS, name)),
+        'clean-traffic, 1 NIC': (None, lambda: start(1, lambda _nic: 'clean-traffic')),
+        'nwfilter, 1 NIC': (by_filters, lambda: protected(by_filters, 1, name)),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _round in range(rounds):
-        for name, way in ways.items():
+        for label, (used, way) in ways.items():
+            if used is not None:
+                used.init_host({}, ruleset)
             begin = time.monotonic()
             way()
-            seconds[name].append(time.monotonic() - begin)
+            seconds[label].append(time.monotonic() - begin)
             connection.lookupByName('bench').destroy()
-            firewall.remove('bench')
+            if used is not None:
+                used.remove('bench')
     print(json.dumps(seconds))
 
 

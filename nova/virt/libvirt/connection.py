@@ -24,6 +24,7 @@ from nova.db import records
 from nova.image import glance
 from nova.metadata import documents
 from nova.network import model, topology
+from nova.network.firewall import driver as firewall_driver
 from nova.network.firewall import drivers, rules
 from nova.network.linux import links
 from nova.privileged.files import read_tail
@@ -37,6 +38,9 @@ LOG = logging.getLogger(__name__)
 _GIB = 1024**3
 #: Seconds between two looks at a guest that has been asked for something.
 _POLL_S = 0.1
+#: Makes what filters the NICs of a host, given the connection to its libvirt.
+MakeFirewall = Callable[[host.Host], firewall_driver.FirewallDriver]
+
 _OUR_DOMAIN = re.compile(r'instance-[0-9a-f]{8,}')
 
 
@@ -50,12 +54,11 @@ class LibvirtConnection(driver.ComputeDriver):
         before each spawn, and idempotent.
     :param keep_bridges: removes those of them that no guest needs any more; see
         :meth:`nova.network.linux.links.HostLinks.keep_only`.
-    :param forget_tap: removes what libvirt's filters left of a tap device that is gone.
     :param dhcp_domain: the DNS domain that guests are told they are in.
     :param libvirt_host: the connection to libvirt; made of the option group when not given.
     :param offload: runs what blocks; see :class:`nova.virt.libvirt.offload.Offload`.
     :param read_file: reads console logs, which belong to root.
-    :param tap_firewall: what filters the NICs; None: libvirt's own filters.
+    :param make_firewall: makes what filters the NICs, which may be filters of libvirt's.
     """
 
     def __init__(
@@ -66,12 +69,11 @@ class LibvirtConnection(driver.ComputeDriver):
         ensure_bridges: Callable[[model.NetworkInfo], None],
         *,
         keep_bridges: Callable[[Callable[[], Collection[str]]], None],
-        forget_tap: firewall.ForgetTap,
         dhcp_domain: str,
+        make_firewall: MakeFirewall,
         libvirt_host: host.Host | None = None,
         offload: offloading.Offload = offloading.call_directly,
         read_file: console.ReadFile = console.read_file,
-        tap_firewall: taps.TapFirewall | None = None,
     ) -> None:
         self._options = libvirt_group
         self._state_path = Path(state_path)
@@ -81,11 +83,7 @@ class LibvirtConnection(driver.ComputeDriver):
         self._keep_bridges = keep_bridges
         self._dhcp_domain = dhcp_domain
         self._host = libvirt_host or host.Host(libvirt_group.connection_uri, offload=offload)
-        self._firewall: firewall.NWFilterFirewall | taps.TapFirewall = (
-            firewall.NWFilterFirewall(self._host, forget_tap)
-            if tap_firewall is None
-            else tap_firewall
-        )
+        self._firewall = taps.TapFirewall(make_firewall(self._host))
         self._offload = offload
         self._read_file = read_file
         # What init_host finds out of the machine.
@@ -101,7 +99,6 @@ class LibvirtConnection(driver.ComputeDriver):
         if not disk.supports_direct_io(self._instances):
             self._disk_cache = 'writeback'
         self._images.remove_remains()
-        self._firewall.init_host()
         LOG.info('New guests: type %s, disk cache %s', self._virt_type, self._disk_cache)
 
     def host_resources(self) -> driver.HostResources:
@@ -336,17 +333,20 @@ def from_conf(conf: cfg.ConfigOpts, *, offload: offloading.Offload) -> LibvirtCo
         images,
         ensure_bridges,
         keep_bridges=functools.partial(host_links.keep_only, links.GUESTS),
-        forget_tap=forget_tap,
         dhcp_domain=conf.network.dhcp_domain,
         offload=offload,
         read_file=read_tail,
-        tap_firewall=_choose_tap_firewall(conf.firewall),
+        make_firewall=choose_firewall(conf.firewall),
     )
 
 
-def _choose_tap_firewall(options: cfg.ConfigOpts.GroupAttr) -> taps.TapFirewall | None:
-    driver = drivers.make(options)
-    return None if driver is None else taps.TapFirewall(driver)
+def choose_firewall(options: cfg.ConfigOpts.GroupAttr) -> MakeFirewall:
+    """For the option group ``[firewall]``."""
+
+    def make(libvirt_host: host.Host) -> firewall_driver.FirewallDriver:
+        return drivers.make(options) or firewall.make(libvirt_host, forget_tap)
+
+    return make
 
 
 def _on_failure(undo: contextlib.ExitStack, function: Callable[..., Any], *args: Any) -> None:

@@ -1,306 +1,476 @@
-"""First-hop safety of NICs by libvirt's network filters.
+"""The driver for libvirt's network filters: :mod:`nova.virt.libvirt.filters` and
+:mod:`nova.virt.libvirt.groupfilters`, put in force.
 
-Every NIC has a container filter, ``nova-instance-<instance name>-<MAC without colons>``, which the
-domain XML names and gives its addresses to. It refers to those of the shared filters below that
-fit the NIC. Together they are a list of what may pass; everything else is dropped:
+What libvirt makes of filters sees the frames that a bridge hands from one port to another, and
+those from guests to the host. Frames that the host itself sends to guests, or routes to them, are
+judged by another driver, which is told everything too; it also keeps networks apart in the
+kernel's table of connections, and cuts those that are no longer allowed.
 
-* from the guest, with the NIC's own MAC only: ARP that tells its own addresses, or asks as
-  address probes do (RFC 5227), IPv4 from its own addresses, and the DHCP client;
-* to the guest: ARP, IPv4, and DHCP answers of the network's own server only;
-* of IPv6 from the guest: from its own addresses, the link-local one being that which is made of
-  its MAC; the requests of address detection (RFC 4862) and of listeners (RFC 3810), which have no
-  address yet; never announcements of routers, redirects or answers of DHCPv6 servers;
-* of IPv6 to the guest: all, but announcements, redirects and answers of DHCPv6 servers from the
-  network's own router only;
-* no other kind of frame, and no ARP, IPv4 or IPv6 on a NIC without an address of the family.
-
-What these rules cannot see is the target inside a neighbour advertisement: ebtables matches no
-further than the type.
-
-The rules are all in the root chain and speak ebtables only: libvirt runs a tool for every rule and
-eight for every chain of its own, so this costs half of its ``clean-traffic`` filter. A shared
-filter carries a digest of its content in its name and is never redefined, since libvirt would
-rebuild the rules of every NIC that uses it.
-
-The addresses that a NIC may use stand in its container filter, as the parameter ``ADDRESS``, and
-not only in the domain XML: a container that is redefined takes effect on a running NIC, and libvirt
-makes the new rules before it takes the old ones away. It changes the parameters of a running
-interface the other way round, and the NIC would be open in between.
-
-Formats: https://libvirt.org/formatnwfilter.html.
+There is always a filter before somebody refers to it, and nobody does when it is removed. libvirt
+leaves a filter alone that is defined again as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import collections
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import contextlib
 import dataclasses
-import hashlib
-import re
+import errno
+import threading
 import time
-from typing import TYPE_CHECKING
-import uuid
+import types
+from typing import TYPE_CHECKING, Protocol
 
 from oslo_log import log as logging
 
-from nova import exception
-from nova.network import model
-from nova.network.firewall import rules
-from nova.virt.libvirt import domain, xmltemplate
+from nova import exception, privileged
+from nova.network.firewall import driver as firewall_driver
+from nova.network.firewall import ipsets, nftables, nftables_base, rules
+from nova.privileged import ipset as privileged_ipset
+from nova.privileged import link as privileged_link
+from nova.privileged import nft as privileged_nft
+from nova.privileged import nwfilter as privileged_nwfilter
+from nova.virt.libvirt import filters, groupfilters
 
 if TYPE_CHECKING:
     from nova.virt.libvirt import host
 
 LOG = logging.getLogger(__name__)
 
-#: UUIDs of our filters are made of it and their names: whoever defines a filter again gives the
-#: same UUID, without which libvirt refuses.
-_UUID_NAMESPACE = uuid.UUID('35c4c6a1-7d5c-44bc-8f0c-6f9a2f4d1c8e')
-
-_SHARED_NAME = re.compile(r'nova-base(-[a-z0-9]+)?-[0-9a-f]{8}')
-
 #: Takes the name of a tap device.
 ForgetTap = Callable[[str], None]
 
-#: Seconds for which libvirt may go on counting a filter as used after its domain is gone.
+#: Seconds for which libvirt may go on counting a filter as used after its domain is gone, and the
+#: kernel a set after its rules are.
 _RELEASE_TIMEOUT_S = 5.0
 
-# In order of priority: what a guest may ask of a DHCP server, and the right server's answers.
-_DHCP_RULES = """\
-  <rule action='accept' direction='out' priority='100'>
-    <ip srcmacaddr='$MAC' srcipaddr='0.0.0.0' dstipaddr='255.255.255.255' protocol='udp'\
- srcportstart='68' dstportstart='67'/>
-  </rule>
-  <rule action='accept' direction='in' priority='100'>
-    <ip srcipaddr='$DHCPSERVER' protocol='udp' srcportstart='67' dstportstart='68'/>
-  </rule>
-"""
-# No other DHCP answers, in either direction; in the end nothing that was not accepted. The two
-# rules may not become one of direction 'inout', for which libvirt swaps the ports on the way out.
-_BASE_RULES = """\
-  <rule action='drop' direction='out' priority='200'>
-    <ip protocol='udp' srcportstart='67'/>
-  </rule>
-  <rule action='drop' direction='in' priority='200'>
-    <ip protocol='udp' srcportstart='67'/>
-  </rule>
-  <rule action='drop' direction='inout' priority='1000'/>
-"""
-# The address has an iterator of its own, or libvirt wants as many MAC addresses as there are of it.
-_IPV4_RULES = """\
-  <rule action='accept' direction='out' priority='500'>
-    <ip srcmacaddr='$MAC' srcipaddr='$ADDRESS[@1]'/>
-  </rule>
-  <rule action='accept' direction='out' priority='500'>
-    <arp srcmacaddr='$MAC' arpsrcmacaddr='$MAC' arpsrcipaddr='$ADDRESS[@1]'/>
-  </rule>
-  <rule action='accept' direction='out' priority='500'>
-    <arp srcmacaddr='$MAC' arpsrcmacaddr='$MAC' arpsrcipaddr='0.0.0.0' opcode='Request'/>
-  </rule>
-  <rule action='accept' direction='in' priority='500'>
-    <mac protocolid='ipv4'/>
-  </rule>
-  <rule action='accept' direction='in' priority='500'>
-    <mac protocolid='arp'/>
-  </rule>
-"""
+
+class Tracking(Protocol):
+    """Whether what libvirt makes of filters is there and is asked; as :class:`KernelTracking`."""
+
+    def ensure(self) -> bool:
+        """Have it asked.
+
+        :returns: whether something had to be done.
+        :raises FirewallSetupFailed: the kernel cannot.
+        """
+
+    def lost(self, nics: Iterable[rules.NicPolicy]) -> set[str]:
+        """The devices of those NICs that exist and for which libvirt's rules are not there.
+
+        :raises FirewallSetupFailed: nobody tells.
+        """
 
 
-# Types: 131 and 143 reports of listeners, 133 and 134 routers, 135 neighbours, 137 redirects
-# (RFC 4861, section 4; RFC 2710; RFC 3810). 547 is a DHCPv6 server.
-_IPV6_RULES = """\
-  <rule action='drop' direction='out' priority='300'>
-    <ipv6 protocol='icmpv6' type='134'/>
-  </rule>
-  <rule action='drop' direction='out' priority='300'>
-    <ipv6 protocol='icmpv6' type='137'/>
-  </rule>
-  <rule action='drop' direction='out' priority='300'>
-    <ipv6 protocol='udp' srcportstart='547'/>
-  </rule>
-  <rule action='drop' direction='in' priority='300'>
-    <ipv6 protocol='icmpv6' type='134'/>
-  </rule>
-  <rule action='drop' direction='in' priority='300'>
-    <ipv6 protocol='icmpv6' type='137'/>
-  </rule>
-  <rule action='drop' direction='in' priority='300'>
-    <ipv6 protocol='udp' srcportstart='547'/>
-  </rule>
-  <rule action='accept' direction='out' priority='500'>
-    <ipv6 srcmacaddr='$MAC' srcipaddr='$ADDRESS[@1]'/>
-  </rule>
-  <rule action='accept' direction='out' priority='500'>
-    <ipv6 srcmacaddr='$MAC' srcipaddr='::' protocol='icmpv6' type='131'/>
-  </rule>
-  <rule action='accept' direction='out' priority='500'>
-    <ipv6 srcmacaddr='$MAC' srcipaddr='::' protocol='icmpv6' type='133'/>
-  </rule>
-  <rule action='accept' direction='out' priority='500'>
-    <ipv6 srcmacaddr='$MAC' srcipaddr='::' protocol='icmpv6' type='135'/>
-  </rule>
-  <rule action='accept' direction='out' priority='500'>
-    <ipv6 srcmacaddr='$MAC' srcipaddr='::' protocol='icmpv6' type='143'/>
-  </rule>
-  <rule action='accept' direction='in' priority='500'>
-    <mac protocolid='ipv6'/>
-  </rule>
-"""
-# Before those that drop what any other says.
-_RA_RULES = """\
-  <rule action='accept' direction='in' priority='100'>
-    <ipv6 srcipaddr='$RASERVER' protocol='icmpv6' type='134'/>
-  </rule>
-  <rule action='accept' direction='in' priority='100'>
-    <ipv6 srcipaddr='$RASERVER' protocol='icmpv6' type='137'/>
-  </rule>
-  <rule action='accept' direction='in' priority='100'>
-    <ipv6 srcipaddr='$RASERVER' protocol='udp' srcportstart='547' dstportstart='546'/>
-  </rule>
-"""
+class KernelTracking:
+    """Has iptables see what bridges hand on, and enter libvirt's chains; and looks into them."""
+
+    def lost(self, nics: Iterable[rules.NicPolicy]) -> set[str]:
+        with _reported():
+            found = {k: set(v) for k, v in privileged_nwfilter.filtered_devices().items()}
+            return {
+                nic.device
+                for nic in nics
+                if not all(nic.device in found[name] for name in _tools(nic))
+                and _exists(nic.device)
+            }
+
+    def ensure(self) -> bool:
+        try:
+            is_on = privileged_nft.are_bridged_packets_tracked()
+            if not is_on and not privileged_nft.ensure_bridged_packets_tracked():
+                reason = 'network filters need the kernel module br_netfilter for groups'
+                raise exception.FirewallSetupFailed(vif='every interface', reason=reason)
+            return privileged_nwfilter.ensure_entered() or not is_on
+        except privileged.ERRORS as exc:
+            raise exception.FirewallSetupFailed(vif='every interface', reason=str(exc)) from exc
+
+
+class Sets(Protocol):
+    """Where sets of addresses are kept; as :mod:`nova.privileged.ipset`."""
+
+    def ensure(self, sets: Sequence[privileged_ipset.Set]) -> None: ...
+
+    def remove(self, names: Sequence[str]) -> list[str]: ...
+
+    def list_names(self) -> list[str]: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Filter:
-    """A network filter and its definition."""
+class _Wanted:
+    """What the driver was told: NICs by device, and the names of their instances."""
 
-    name: str
-    xml: str
+    nics: Mapping[str, rules.NicPolicy]
+    owners: Mapping[str, str]
+    ruleset: rules.Ruleset
 
 
-def _filter_xml(name: str, content: str) -> str:
-    escaped = xmltemplate.escape(name, 'filter name')
-    identity = uuid.uuid5(_UUID_NAMESPACE, name)
-    return (
-        f"<filter name='{escaped}' chain='root'>\n  <uuid>{identity}</uuid>\n{content}</filter>\n"
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """What the NICs of a host need beyond what is shared by all. ``groups`` and ``nics`` map names
+    of filters to their definitions; those of ``nics`` refer to those of ``groups``, which refer to
+    ``sets``."""
+
+    sets: Mapping[str, ipsets.IpSet]
+    groups: Mapping[str, str]
+    nics: Mapping[str, str]
+
+
+NOTHING = Plan({}, {}, {})
+
+
+def make(libvirt_host: host.Host, forget_tap: ForgetTap) -> NWFilterFirewall:
+    """The driver with what judges the frames of the host."""
+    from_host = nftables.NftablesFirewall(tables=nftables_base.FROM_HOST)
+    return NWFilterFirewall(libvirt_host, forget_tap, from_host)
+
+
+def build_plan(
+    nics: Iterable[rules.NicPolicy],
+    owners: Mapping[str, str],
+    ruleset: rules.Ruleset,
+    repairs: Mapping[str, int] = types.MappingProxyType({}),
+) -> Plan:
+    """Pure.
+
+    :param owners: the names of the NICs' instances by device.
+    :param repairs: how often the rules of a device are to have been made anew.
+    """
+    present = list(nics)
+    families: dict[tuple[str, str], set[int]] = {}
+    for nic in present:
+        for group_id in ('', *(nic.groups or ())):
+            families.setdefault((group_id, nic.network_id), set()).update(filters.versions(nic))
+    built = {
+        (group_id, network_id): groupfilters.build_group(group_id, network_id, found, ruleset)
+        if group_id
+        else groupfilters.build_provider(network_id, found, ruleset)
+        for (group_id, network_id), found in families.items()
+        if group_id or ruleset.provider
+    }
+    containers = {}
+    for nic in present:
+        keys = [('', nic.network_id)] if ruleset.provider else []
+        keys += [(group_id, nic.network_id) for group_id in nic.groups or ()]
+        found_filters = [built[key].filter for key in keys]
+        made = filters.build_nic_filter(
+            owners[nic.device], nic, found_filters, repairs=repairs.get(nic.device, 0)
+        )
+        containers[made.name] = made.xml
+    return Plan(
+        sets={used.name: used for group in built.values() for used in group.sets},
+        groups={group.filter.name: group.filter.xml for group in built.values()},
+        nics=containers,
     )
-
-
-def build_shared_filter(name: str, content: str) -> Filter:
-    """A filter of its own content: ``name`` and a digest of the rules are its name."""
-    full_name = f'{name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}'
-    return Filter(full_name, _filter_xml(full_name, content))
-
-
-BASE = build_shared_filter('nova-base', _BASE_RULES)
-BASE_IPV4 = build_shared_filter('nova-base-ipv4', _IPV4_RULES)
-BASE_DHCP = build_shared_filter('nova-base-dhcp', _DHCP_RULES)
-BASE_IPV6 = build_shared_filter('nova-base-ipv6', _IPV6_RULES)
-BASE_RA = build_shared_filter('nova-base-ra', _RA_RULES)
-SHARED = (BASE, BASE_IPV4, BASE_DHCP, BASE_IPV6, BASE_RA)
-
-
-def filter_name(instance_name: str, vif: model.VIF) -> str:
-    """The name of a NIC's filter, which its domain XML refers to."""
-    return f'nova-instance-{domain.nic_name(instance_name, vif)}'
-
-
-def build_nic_filter(instance_name: str, vif: model.VIF) -> Filter:
-    """The container filter of a NIC; pure."""
-    subnet = vif.network.subnet(4)
-    references = [_reference(BASE)]
-    if addresses := vif.addresses_of(4):
-        references.append(_reference(BASE_IPV4, addresses))
-    if subnet is not None and subnet.dhcp_server is not None:
-        references.append(_reference(BASE_DHCP))
-    if addresses_v6 := vif.addresses_of(6):
-        references.append(_reference(BASE_IPV6, (vif.link_local, *addresses_v6)))
-    subnet_v6 = vif.network.subnet(6)
-    if subnet_v6 is not None and subnet_v6.ra_server is not None:
-        references.append(_reference(BASE_RA))
-    name = filter_name(instance_name, vif)
-    return Filter(name, _filter_xml(name, ''.join(references)))
-
-
-def _reference(part: Filter, addresses: Iterable[str] = ()) -> str:
-    parameters = ''.join(
-        f"    <parameter name='ADDRESS' value='{xmltemplate.escape(address, 'address')}'/>\n"
-        for address in addresses
-    )
-    if not parameters:
-        return f"  <filterref filter='{part.name}'/>\n"
-    return f"  <filterref filter='{part.name}'>\n{parameters}  </filterref>\n"
 
 
 class NWFilterFirewall:
     """Keeps the filters of the guests of one host.
 
     :param forget_tap: removes what libvirt left of the rules of a tap device that is gone.
+    :param from_host: judges what the host sends to guests.
+    :param sets: keeps the sets that filters refer to.
+    :param tracking: has what libvirt makes of groups asked; the kernel's if None.
     """
 
     uses_filterref = True
 
-    def __init__(self, libvirt_host: host.Host, forget_tap: ForgetTap) -> None:
-        self._host = libvirt_host
-        self._forget_tap = forget_tap
-
-    def init_host(self) -> None:
-        """Make the shared filters, and remove those of former versions that no NIC uses.
-
-        :raises FirewallSetupFailed: libvirt refused.
-        """
-        names = self._host.filter_names()
-        for shared in SHARED:
-            if shared.name not in names:
-                self._define(shared, vif='every interface')
-        current = {shared.name for shared in SHARED}
-        for name in sorted(filter(_SHARED_NAME.fullmatch, names - current)):
-            if self._host.undefine_filter(name):
-                LOG.info('Removed the network filter %s of a former version.', name)
-
-    def prepare(self, instance_name: str, vifs: Iterable[model.VIF]) -> None:
-        """Make the filters of these NICs; libvirt puts each in force when it makes the NIC. Of a
-        NIC that is there already, its addresses change in force at once.
-
-        :raises FirewallSetupFailed: libvirt refused.
-        """
-        for vif in vifs:
-            self._define(build_nic_filter(instance_name, vif), vif=vif.id)
-
-    def remove(self, instance_name: str, vifs: Iterable[model.VIF]) -> None:
-        """Remove the filters of these NICs, and any other that is of the same instance, all of
-        which must be gone from the host. What is not there is no error.
-
-        :raises FirewallSetupFailed: a filter is still in use.
-        """
-        nic_filter = re.compile(re.escape(f'nova-instance-{instance_name}-') + '[0-9a-f]{12}')
-        found = set(filter(nic_filter.fullmatch, self._host.filter_names()))
-        gone = list(vifs)
-        for name in sorted(found | {filter_name(instance_name, vif) for vif in gone}):
-            self._undefine(name)
-        for vif in gone:
-            self._forget_tap(vif.device)
-
-    def remove_nic(self, instance_name: str, vif: model.VIF) -> None:
-        """Remove the filter of one NIC, which must be gone from the host. That it is not there is
-        no error.
-
-        :raises FirewallSetupFailed: it is still in use.
-        """
-        self._undefine(filter_name(instance_name, vif))
-        self._forget_tap(vif.device)
-
-    def apply_groups(
+    def __init__(
         self,
-        guests: Mapping[str, model.NetworkInfo],
+        libvirt_host: host.Host,
+        forget_tap: ForgetTap,
+        from_host: firewall_driver.FirewallDriver,
+        sets: Sets = privileged_ipset,
+        tracking: Tracking | None = None,
+    ) -> None:
+        self._tracking = tracking or KernelTracking()
+        self._host = libvirt_host
+        self._sets = sets
+        self._forget_tap = forget_tap
+        self._from_host = from_host
+        self._lock = threading.RLock()
+        self._wanted = _Wanted({}, {}, rules.Ruleset())
+        self._in_force = NOTHING
+        self._is_settled = False
+        # How often the rules of a device had been lost.
+        self._repairs: collections.Counter[str] = collections.Counter()
+
+    def init_host(
+        self, guests: Mapping[str, Iterable[rules.NicPolicy]], ruleset: rules.Ruleset
+    ) -> None:
+        found = {name: list(nics) for name, nics in guests.items()}
+        with self._lock:
+            self._tracking.ensure()
+            self._from_host.init_host(found, ruleset)
+            self._prepare_host()
+            self._in_force = NOTHING
+            wanted = _Wanted(
+                {nic.device: nic for nics in found.values() for nic in nics},
+                {nic.device: name for name, nics in found.items() for nic in nics},
+                ruleset,
+            )
+            self._follow(wanted, '')
+            with _reported():
+                self._remove_strangers()
+
+    def prepare(
+        self, instance_name: str, nics: Iterable[rules.NicPolicy], ruleset: rules.Ruleset
+    ) -> None:
+        now = list(nics)
+        with self._lock:
+            try:
+                self._follow(self._merge(instance_name, now, (), ruleset), instance_name)
+            finally:
+                self._from_host.prepare(instance_name, now, ruleset)
+
+    def apply(
+        self, instance_name: str, nics: Iterable[rules.NicPolicy], ruleset: rules.Ruleset
+    ) -> None:
+        now = list(nics)
+        with self._lock:
+            gone = self._devices_of(instance_name) - {nic.device for nic in now}
+            try:
+                self._follow(self._merge(instance_name, now, gone, ruleset), instance_name)
+            finally:
+                # Now, since it cuts connections, which the old rules would let be made again.
+                self._from_host.apply(instance_name, now, ruleset)
+
+    def refresh(self, ruleset: rules.Ruleset) -> None:
+        with self._lock:
+            try:
+                self._follow(self._merge('', (), (), ruleset), '')
+            finally:
+                self._from_host.refresh(ruleset)
+
+    def repair(self) -> bool:
+        with self._lock:
+            is_changed = self._tracking.ensure()
+            is_changed |= self._from_host.repair()
+            lost = self._tracking.lost(self._wanted.nics.values())
+            # A filter that is defined again as it is libvirt leaves alone.
+            self._repairs.update(lost)
+            self._is_settled = False
+            self._follow(self._wanted, '')
+            return is_changed or bool(lost)
+
+    def holds(self, nic: rules.NicPolicy, ruleset: rules.Ruleset) -> bool:
+        names = self._host.filter_names()
+        end = filters.filter_name('', nic.first_hop.mac).removeprefix(filters.filter_name('', ''))
+        has_own = any(filters.owner_of(name) and name.endswith(end) for name in names)
+        plan = build_plan([nic], {nic.device: ''}, ruleset)
+        is_there = has_own and plan.groups.keys() <= names and not self._tracking.lost([nic])
+        return is_there and self._from_host.holds(nic, ruleset)
+
+    def drops(self) -> Mapping[str, int]:
+        """As far as they are counted: what the filters themselves drop is not."""
+        return self._from_host.drops()
+
+    def remove(self, instance_name: str, devices: Iterable[str] | None = None) -> None:
+        with self._lock:
+            owned = self._devices_of(instance_name)
+            gone = owned if devices is None else set(devices)
+            wanted = self._merge(instance_name, (), gone, self._wanted.ruleset)
+            try:
+                self._follow(wanted, instance_name)
+                if devices is None:
+                    self._remove_all(instance_name)
+            finally:
+                self._from_host.remove(instance_name, gone)
+            for device in sorted(gone):
+                self._forget_tap(device)
+
+    # --- what is wanted
+
+    def _devices_of(self, instance_name: str) -> set[str]:
+        return {d for d, owner in self._wanted.owners.items() if owner == instance_name}
+
+    def _merge(
+        self,
+        instance_name: str,
+        now: Iterable[rules.NicPolicy],
+        gone: Iterable[str],
         ruleset: rules.Ruleset,
-        *,
-        repair: bool = False,
-    ) -> frozenset[str]:
-        """Security groups are not for these filters, which hold the first-hop stage only.
+    ) -> _Wanted:
+        """``now`` and not ``gone``, with groups that ``ruleset`` does not speak of as they are."""
+        old, added, removed = self._wanted, {nic.device: nic for nic in now}, set(gone)
+        groups = {group.id: group for group in (*old.ruleset.groups, *ruleset.groups)}
+        return _Wanted(
+            {d: nic for d, nic in old.nics.items() if d not in removed} | added,
+            {d: owner for d, owner in old.owners.items() if d not in removed}
+            | dict.fromkeys(added, instance_name),
+            rules.Ruleset(
+                groups=tuple(groups[key] for key in sorted(groups)), provider=ruleset.provider
+            ),
+        )
 
-        :returns: the ids of the NICs that follow their groups: none.
+    # --- from one plan to the next
+
+    def _follow(self, wanted: _Wanted, instance_name: str) -> None:
+        """What cannot be put in force is left as it is, and all else is done nevertheless.
+
+        :raises FirewallSetupFailed: something that this instance needs could not.
         """
-        return frozenset()
+        if wanted == self._wanted and self._is_settled:
+            return
+        for rule in _inexpressible(wanted.ruleset, self._wanted.ruleset):
+            LOG.warning('Rule %s admits nothing: a network filter cannot say it', rule.id)
+        old = self._in_force
+        new = build_plan(wanted.nics.values(), wanted.owners, wanted.ruleset, self._repairs)
+        failed: dict[str, str] = {}
+        sets = self._change_sets(old.sets, new.sets, failed)
+        # First those that are referred to, last those that nobody refers to any more.
+        groups = self._define(old.groups, new.groups, failed)
+        nics = self._define(old.nics, new.nics, failed)
+        nics |= self._undefine(old.nics.keys() - new.nics.keys(), old.nics, failed)
+        groups |= self._undefine(old.groups.keys() - new.groups.keys(), old.groups, failed)
+        left = self._remove_sets(sorted(old.sets.keys() - new.sets.keys()), failed)
+        self._in_force = Plan(sets | {name: old.sets[name] for name in left}, groups, nics)
+        self._wanted, self._is_settled = wanted, not failed
+        for name, reason in failed.items():
+            LOG.error('%s is not in force: %s', name, reason)
+        needed = _plan_instance(wanted, instance_name) if failed else NOTHING
+        names = needed.sets.keys() | needed.groups.keys() | needed.nics.keys()
+        for name in failed:
+            if name in names or filters.owner_of(name) == instance_name:
+                raise exception.FirewallSetupFailed(vif=instance_name, reason=failed[name])
 
-    def _define(self, wanted: Filter, *, vif: str) -> None:
+    def _change_sets(
+        self,
+        old: Mapping[str, ipsets.IpSet],
+        new: Mapping[str, ipsets.IpSet],
+        failed: dict[str, str],
+    ) -> dict[str, ipsets.IpSet]:
+        """Those that are there as they should be."""
+        changed = {name for name, wanted in new.items() if old.get(name) != wanted}
         try:
-            self._host.define_filter(wanted.xml)
-        except exception.HypervisorError as exc:
-            raise exception.FirewallSetupFailed(vif=vif, reason=str(exc)) from exc
+            self._sets.ensure([new[name].values() for name in sorted(changed)])
+        except privileged.ERRORS as exc:
+            failed |= dict.fromkeys(changed, str(exc))
+            return {name: found for name, found in new.items() if name not in changed}
+        return dict(new)
 
-    def _undefine(self, name: str) -> None:
-        deadline = time.monotonic() + _RELEASE_TIMEOUT_S
-        while not self._host.undefine_filter(name):
-            if time.monotonic() > deadline:
-                raise exception.FirewallSetupFailed(vif=name, reason='its filter is still in use')
-            time.sleep(0.1)
+    def _define(
+        self, old: Mapping[str, str], new: Mapping[str, str], failed: dict[str, str]
+    ) -> dict[str, str]:
+        """What is in force of ``new``."""
+        done = {}
+        for name, xml in new.items():
+            try:
+                if old.get(name) != xml:
+                    self._host.define_filter(xml)
+                done[name] = xml
+            except exception.HypervisorError as exc:
+                failed[name] = str(exc)
+        return done
+
+    def _undefine(
+        self, names: Iterable[str], old: Mapping[str, str], failed: dict[str, str]
+    ) -> dict[str, str]:
+        """What is still there."""
+        left = {}
+        for name in sorted(names):
+            if _left([name], self._undefine_once):
+                failed[name] = 'it is still in use'
+                left[name] = old[name]
+        return left
+
+    def _undefine_once(self, names: list[str]) -> list[str]:
+        return [name for name in names if not self._host.undefine_filter(name)]
+
+    def _remove_sets(self, names: list[str], failed: dict[str, str]) -> list[str]:
+        """Those that are still there."""
+        try:
+            left = _left(names, self._sets.remove)
+        except privileged.ERRORS as exc:
+            failed |= dict.fromkeys(names, str(exc))
+            return names
+        failed |= dict.fromkeys(left, 'it is still in use')
+        return left
+
+    # --- what is shared, and what is not ours any more
+
+    def _prepare_host(self) -> None:
+        with _reported():
+            there = set(self._sets.list_names())
+            missing = [used for used in filters.SHARED_SETS if used.name not in there]
+            self._sets.ensure([used.values() for used in missing])
+            known = self._host.filter_names()
+            for shared in filters.SHARED:
+                if shared.name not in known:
+                    self._host.define_filter(shared.xml)
+
+    def _remove_strangers(self) -> None:
+        """Filters of guests that are no more, and of former versions. libvirt keeps those that a
+        domain still uses."""
+        plan = self._in_force
+        kept = {shared.name for shared in filters.SHARED} | plan.groups.keys() | plan.nics.keys()
+        # In the order in which they refer to each other.
+        for pattern in (filters.NIC_NAME, groupfilters.NAME, filters.SHARED_NAME):
+            for name in sorted(self._host.filter_names() - kept):
+                if pattern.fullmatch(name) and self._host.undefine_filter(name):
+                    LOG.info('Removed the network filter %s, which no NIC has.', name)
+        used = {used.name for used in filters.SHARED_SETS} | plan.sets.keys()
+        self._sets.remove(sorted(set(self._sets.list_names()) - used))
+
+    def _remove_all(self, instance_name: str) -> None:
+        """Filters of the instance's that this process has not made."""
+        names = self._host.filter_names() - self._in_force.nics.keys()
+        strange = sorted(name for name in names if filters.owner_of(name) == instance_name)
+        if left := _left(strange, self._undefine_once):
+            raise exception.FirewallSetupFailed(vif=left[0], reason='its filter is still in use')
+
+
+def _tools(nic: rules.NicPolicy) -> list[str]:
+    """Those that have rules of the NIC."""
+    tools = {4: 'iptables', 6: 'ip6tables'}
+    return ['ebtables', *(tools[version] for version in filters.versions(nic))]
+
+
+def _exists(device: str) -> bool:
+    try:
+        privileged_link.identify(device)
+    except OSError as exc:
+        if exc.errno == errno.ENODEV:
+            return False
+        raise
+    return True
+
+
+@contextlib.contextmanager
+def _reported() -> Iterator[None]:
+    """What libvirt or the kernel refuses, as the error of the port."""
+    try:
+        yield
+    except exception.HypervisorError as exc:
+        raise exception.FirewallSetupFailed(vif='every interface', reason=str(exc)) from exc
+    except privileged.ERRORS as exc:
+        raise exception.FirewallSetupFailed(vif='every interface', reason=str(exc)) from exc
+
+
+def _plan_instance(wanted: _Wanted, instance_name: str) -> Plan:
+    """What the NICs of one instance need."""
+    owners = {d: owner for d, owner in wanted.owners.items() if owner == instance_name}
+    return build_plan([wanted.nics[device] for device in owners], owners, wanted.ruleset)
+
+
+def _inexpressible(new: rules.Ruleset, old: rules.Ruleset) -> Iterable[rules.SecurityGroupRule]:
+    """Rules that are new and that no filter can say."""
+    known = {rule for group in old.groups for rule in group.rules}
+    return [
+        rule
+        for group in new.groups
+        for rule in group.rules
+        if rule not in known and not groupfilters.is_expressible(rule)
+    ]
+
+
+def _left(names: list[str], remove: Callable[[list[str]], list[str]]) -> list[str]:
+    """What ``remove`` could not remove within the time that a release may take."""
+    deadline = time.monotonic() + _RELEASE_TIMEOUT_S
+    while names:
+        names = remove(names)
+        if not names or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    return names

@@ -1,4 +1,4 @@
-"""Firewalls that filter the tap devices themselves, and of which libvirt knows nothing."""
+"""How the libvirt driver uses the firewall of its host."""
 
 from __future__ import annotations
 
@@ -21,15 +21,12 @@ class TapFirewall:
     what was in force before the service started stays in force, for guests that are there.
     """
 
-    uses_filterref = False
-
     def __init__(self, driver: firewall_driver.FirewallDriver) -> None:
+        #: Whether the domain XML names a filter of libvirt's for each NIC.
+        self.uses_filterref = driver.uses_filterref
         self._driver = driver
         self._ruleset = rules.Ruleset()
         self._begun = False
-
-    def init_host(self) -> None:
-        """Nothing can be said before the guests are known."""
 
     def prepare(self, instance_name: str, vifs: Iterable[model.VIF]) -> None:
         """Have the rules of these NICs in force before they are made, or change those of NICs that

@@ -27,6 +27,7 @@ from nova.network.firewall import driver as firewall_driver
 from nova.network.firewall import iptables, nftables, rules
 from nova.privileged import link as privileged_link
 from nova.privileged import nft as privileged_nft
+from nova.tests.integration.firewall import libvirt_ports
 
 _ETH_P_ALL = 3
 _SO_RCVBUFFORCE = 33  # include/uapi/asm-generic/socket.h
@@ -184,7 +185,9 @@ class Case:
     calls them, that its mechanism cannot hold, with the reason. ``snapshot`` is all that it may
     have made on the host, with what is new for whatever is made anew. ``lose`` removes all of it,
     as somebody else might. ``needs_bridged_packets``: without br_netfilter it refuses all that is
-    new.
+    new. ``needs_tracking``: groups are in force only while br_netfilter hands bridged packets to
+    iptables. ``sees``: whether the mechanism can tell a frame from one that is allowed. ``frames``:
+    how many random ones are tried between two changes, the more the longer a change takes.
     """
 
     name: str
@@ -192,6 +195,9 @@ class Case:
     missing: Callable[[], str | None] = lambda: None
     snapshot: Callable[[], str] = lambda: run('nft', '-a', '-s', 'list', 'ruleset')
     lose: Callable[[], object] = lambda: run('nft', 'flush', 'ruleset')
+    needs_tracking: bool = False
+    sees: Callable[[bytes], bool] = lambda _frame: True
+    frames: int = 25
     unheld: Mapping[str, str] = dataclasses.field(default_factory=dict)
     needs_bridged_packets: bool = False
 
@@ -231,6 +237,15 @@ CASES = (
     Case(name='nftables', make=lambda _world, _undo: nftables.NftablesFirewall()),
     _build_iptables('legacy'),
     _build_iptables('nft'),
+    Case(
+        name='nwfilter',
+        make=libvirt_ports.make,
+        missing=libvirt_ports.missing,
+        needs_tracking=True,
+        unheld=libvirt_ports.UNHELD,
+        sees=libvirt_ports.sees,
+        frames=50,
+    ),
 )
 
 

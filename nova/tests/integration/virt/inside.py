@@ -15,6 +15,9 @@ It runs as the service's user, ``python -m nova.tests.integration.virt.inside``,
 
 and prints ``{"result": ..., "seconds": ...}`` or ``{"error": class, "text": ...}``. Only Glance and
 the making of bridges are stood in for; libvirt is the sandbox's own.
+
+Every call is a service that has just started. What the database knows in a cloud is in a file: the
+guests that are there. All of their NICs are in a group that admits everything.
 """
 
 from __future__ import annotations
@@ -32,16 +35,26 @@ import uuid
 from oslo_config import cfg
 
 from nova import context as nova_context
-from nova import exception
+from nova import exception, primitive
+from nova.conf import firewall as firewall_options
 from nova.conf import libvirt as libvirt_options
 from nova.db import records
 from nova.image import glance
 from nova.network import model
+from nova.network.firewall import rules
 from nova.privileged.files import read_tail
-from nova.privileged.nft import forget_tap
 from nova.virt.libvirt import connection, imagecache
 
 STATE = Path('/var/lib/nova')
+GUESTS = STATE / 'guests.json'
+OPEN = rules.SecurityGroup(
+    id='open',
+    rules=tuple(
+        rules.SecurityGroupRule(id=f'{way}-{family}', direction=way, ethertype=family)
+        for way in rules.Direction
+        for family in rules.EtherType
+    ),
+)
 _NAMESPACE = uuid.UUID('5f1f7c5e-6f37-4b1e-9d0c-52f1a8f2f5c1')
 
 
@@ -83,6 +96,7 @@ def _build_vif(number: int, index: int, has_dhcp: bool) -> model.VIF:
         index=index,
         mac=f'fa:16:3e:{number:02x}:00:{index:02x}',
         addresses=(f'10.{index}.0.{9 + number}',),
+        security_groups=('open',),
         network=model.Network(
             id=str(uuid.uuid5(_NAMESPACE, f'network-{index}')),
             label=f'net{index}',
@@ -140,6 +154,8 @@ def build_instance(request: dict[str, Any]) -> records.Instance:
 def build_driver(image: str) -> connection.LibvirtConnection:
     conf = cfg.ConfigOpts()
     libvirt_options.register_opts(conf)
+    firewall_options.register_opts(conf)
+    conf.set_default('driver', 'nwfilter', group='firewall')
     conf([])
     images = imagecache.ImageCache(
         STATE / 'cache' / 'images', LocalImages(Path(image)), max_image_gb=10
@@ -150,15 +166,53 @@ def build_driver(image: str) -> connection.LibvirtConnection:
         images,
         lambda _network_info: None,
         keep_bridges=lambda _wanted: None,
-        forget_tap=forget_tap,
         dhcp_domain='novalocal',
         read_file=read_tail,
+        make_firewall=connection.choose_firewall(conf.firewall),
     )
+
+
+def load_guests() -> dict[str, model.NetworkInfo]:
+    if not GUESTS.exists():
+        return {}
+    stored = json.loads(GUESTS.read_text())
+    return {name: primitive.from_primitive(info) for name, info in stored.items()}
+
+
+def follow(request: dict[str, Any], name: str, network_info: model.NetworkInfo) -> None:
+    """Remember what a call that succeeded has made of the guests."""
+    guests = load_guests()
+    changed = build_vif(request) if 'nic' in request else None
+    others = [vif for vif in guests.get(name, ()) if changed is None or vif.id != changed.id]
+    match request['call']:
+        case 'spawn':
+            guests[name] = network_info
+        case 'destroy':
+            guests.pop(name, None)
+        case 'attach' | 'update':
+            guests[name] = model.NetworkInfo((*others, build_vif(request)))
+        case 'detach':
+            guests[name] = model.NetworkInfo(tuple(others))
+    stored = {name: primitive.to_primitive(info) for name, info in guests.items()}
+    GUESTS.write_text(json.dumps(stored))
 
 
 def call(request: dict[str, Any]) -> Any:
     driver = build_driver(request['image'])
+    driver.apply_security_groups(load_guests(), rules.Ruleset(groups=(OPEN,)))
     instance = build_instance(request)
+    result = call_driver(driver, instance, request)
+    network_info = build_network_info(
+        instance.id, request.get('nics', 2), request.get('static', ())
+    )
+    if result is not False:
+        follow(request, instance.name, network_info)
+    return result
+
+
+def call_driver(
+    driver: connection.LibvirtConnection, instance: records.Instance, request: dict[str, Any]
+) -> Any:
     network_info = build_network_info(
         instance.id, request.get('nics', 2), request.get('static', ())
     )

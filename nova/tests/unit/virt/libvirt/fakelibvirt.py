@@ -6,10 +6,13 @@ for the real one to judge, in the integration tests.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import libvirt
 from lxml import etree
+
+from nova.network.firewall import rules
 
 
 def error(code: int, text: str = 'refused') -> libvirt.libvirtError:
@@ -181,3 +184,37 @@ class FakeFilter:
         if self._name in self._daemon.used:
             raise error(libvirt.VIR_ERR_OPERATION_INVALID, 'nwfilter is in use')
         del self._daemon.filters[self._name]
+
+
+class FakeSets:
+    """Sets in memory; those in ``used`` stay."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, set[str]] = {}
+        self.used: set[str] = set()
+
+    def ensure(self, sets: Sequence[tuple[str, str, int, Sequence[str]]]) -> None:
+        self.entries |= {name: set(entries) for name, _kind, _version, entries in sets}
+
+    def remove(self, names: Sequence[str]) -> list[str]:
+        for name in set(names) - self.used:
+            self.entries.pop(name, None)
+        return [name for name in names if name in self.used]
+
+    def list_names(self) -> list[str]:
+        return list(self.entries)
+
+
+class Tracked:
+    """A kernel that somebody may change."""
+
+    def __init__(self) -> None:
+        self.is_on = True
+        self.flushed: set[str] = set()
+
+    def lost(self, nics: Iterable[rules.NicPolicy]) -> set[str]:
+        return {nic.device for nic in nics} & self.flushed
+
+    def ensure(self) -> bool:
+        was_on, self.is_on = self.is_on, True
+        return not was_on

@@ -16,9 +16,10 @@ from nova import exception
 from nova.conf import libvirt as libvirt_options
 from nova.db import records
 from nova.network import model
+from nova.network.firewall import noop, rules
 from nova.tests.unit.virt.instances import make_instance, make_network_info
-from nova.tests.unit.virt.libvirt.fakelibvirt import FakeDaemon, error
-from nova.virt.libvirt import connection, disk, firewall, host, imagecache
+from nova.tests.unit.virt.libvirt.fakelibvirt import FakeDaemon, FakeSets, Tracked, error
+from nova.virt.libvirt import connection, disk, filters, firewall, host, imagecache
 
 IMAGE = imagecache.CachedImage(path=Path('/images/a.qcow2'), format='qcow2', virtual_size=1024)
 INSTANCE = make_instance()
@@ -71,11 +72,14 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
         images,
         plugged.append,
         keep_bridges=lambda wanted: kept.append(frozenset(wanted())),
-        forget_tap=daemon.forget_tap,
         dhcp_domain='novalocal',
+        make_firewall=lambda libvirt_host: firewall.NWFilterFirewall(
+            libvirt_host, daemon.forget_tap, noop.NoopFirewall(), FakeSets(), Tracked()
+        ),
         libvirt_host=host.Host('qemu:///system', open_connection=daemon.open),
     )
     driver.init_host('compute1')
+    driver.apply_security_groups({}, rules.Ruleset())
     return Bench(driver, daemon, images, plugged, kept, tmp_path / 'instances')
 
 
@@ -252,17 +256,17 @@ def spawned(bench: Bench) -> Any:
 
 def test_a_nic_comes_and_goes(bench: Bench) -> None:
     domain, third = spawned(bench), NICS[2]
-    filters = set(bench.daemon.filters)
+    before = set(bench.daemon.filters)
     for _ in range(2):
         bench.driver.attach_interface(INSTANCE, third)
         assert third.mac in domain.stored & domain.live
     assert bench.plugged[-1] == model.NetworkInfo((third,))
     assert bench.daemon.calls.count('attachDeviceFlags') == 2
-    assert bench.daemon.filters.keys() - filters == {firewall.filter_name(INSTANCE.name, third)}
+    assert bench.daemon.filters.keys() - before == {filters.filter_name(INSTANCE.name, third.mac)}
     for _ in range(2):
         assert bench.driver.detach_interface(INSTANCE, third, 0)
     assert third.mac not in domain.stored | domain.live
-    assert set(bench.daemon.filters) == filters
+    assert set(bench.daemon.filters) == before
 
 
 def test_the_filter_is_there_before_the_nic(bench: Bench) -> None:
@@ -278,10 +282,10 @@ def test_a_deaf_guest_keeps_its_nic_and_the_filter(bench: Bench) -> None:
     domain.deaf = True
     assert not bench.driver.detach_interface(INSTANCE, second, 0)
     assert second.mac in domain.live - domain.stored
-    assert firewall.filter_name(INSTANCE.name, second) in bench.daemon.filters
+    assert filters.filter_name(INSTANCE.name, second.mac) in bench.daemon.filters
     domain.deaf = False
     assert bench.driver.detach_interface(INSTANCE, second, 0)
-    assert firewall.filter_name(INSTANCE.name, second) not in bench.daemon.filters
+    assert filters.filter_name(INSTANCE.name, second.mac) not in bench.daemon.filters
 
 
 def test_a_request_that_is_refused_while_another_is_answered(bench: Bench) -> None:
@@ -327,5 +331,5 @@ def test_further_addresses_stand_in_the_filter(bench: Bench) -> None:
     spawned(bench)
     addresses = (*NICS[0].addresses_of(4), '10.0.0.200')
     bench.driver.update_interface(INSTANCE, dataclasses.replace(NICS[0], addresses=addresses))
-    xml = bench.daemon.filters[firewall.filter_name(INSTANCE.name, NICS[0])]
+    xml = bench.daemon.filters[filters.filter_name(INSTANCE.name, NICS[0].mac)]
     assert [xml.count(f"value='{address}'") for address in addresses] == [1, 1]

@@ -14,7 +14,7 @@ from nova.db import records
 from nova.network import model
 from nova.tests.unit.virt.instances import make_instance, make_network_info, make_vif
 from nova.tests.unit.virt.libvirt import schemas
-from nova.virt.libvirt import domain, firewall
+from nova.virt.libvirt import domain, filters
 
 DISK = domain.Disk(path='/var/lib/nova/instances/7d0a5b1e/disk')
 CONSOLE = '/var/lib/nova/instances/7d0a5b1e/console.log'
@@ -144,7 +144,7 @@ def test_what_a_network_has_not_is_not_written() -> None:
 def test_the_filter_is_the_one_that_the_firewall_makes(nics: int) -> None:
     network_info = make_network_info(nics)
     named = [f.get('filter') for f in parse(network_info).iter('filterref')]
-    made = [firewall.build_nic_filter(make_instance().name, vif).name for vif in network_info]
+    made = [filters.filter_name(make_instance().name, vif.mac) for vif in network_info]
     assert named == made
     assert len(set(made)) == nics
 

@@ -1,27 +1,36 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-import dataclasses
 import time
 
-from lxml import etree
 import pytest
 
 libvirt = pytest.importorskip('libvirt', reason='libvirt-python is in the extra "libvirt"')
 
 from nova import exception
 from nova.network import model
+from nova.network.firewall import noop, rules
 from nova.tests.unit.virt.instances import make_network_info, make_vif
-from nova.tests.unit.virt.libvirt import schemas
-from nova.tests.unit.virt.libvirt.fakelibvirt import FakeDaemon, error
-from nova.virt.libvirt import firewall, host
+from nova.tests.unit.virt.libvirt.fakelibvirt import FakeDaemon, FakeSets, Tracked, error
+from nova.virt.libvirt import filters, firewall, groupfilters, host
 
 NAME = 'instance-0000002a'
+
+
+class Agreeing(noop.NoopFirewall):
+    """Has in force whatever it is asked about."""
+
+    def holds(self, nic: rules.NicPolicy, ruleset: rules.Ruleset) -> bool:
+        return True
 
 
 @pytest.fixture
 def daemon() -> FakeDaemon:
     return FakeDaemon()
+
+
+@pytest.fixture
+def sets() -> FakeSets:
+    return FakeSets()
 
 
 @pytest.fixture
@@ -31,119 +40,124 @@ def forgotten() -> list[str]:
 
 
 @pytest.fixture
-def made(daemon: FakeDaemon, forgotten: list[str]) -> firewall.NWFilterFirewall:
+def kernel() -> Tracked:
+    return Tracked()
+
+
+@pytest.fixture
+def made(
+    daemon: FakeDaemon, forgotten: list[str], sets: FakeSets, kernel: Tracked
+) -> firewall.NWFilterFirewall:
     libvirt_host = host.Host('qemu:///system', open_connection=daemon.open)
-    return firewall.NWFilterFirewall(libvirt_host, forgotten.append)
+    driver = firewall.NWFilterFirewall(libvirt_host, forgotten.append, Agreeing(), sets, kernel)
+    driver.init_host({}, rules.Ruleset())
+    daemon.calls.clear()
+    return driver
 
 
-def references(vif: model.VIF) -> list[str]:
-    root = schemas.check(firewall.build_nic_filter(NAME, vif).xml, 'nwfilter')
-    return [str(reference.get('filter')) for reference in root.iter('filterref')]
+def policies(*vifs: model.VIF, groups: tuple[str, ...] | None = None) -> list[rules.NicPolicy]:
+    return [rules.build_nic_policy(vif, groups) for vif in vifs]
 
 
-def test_the_shared_filters(golden: Callable[[str, str], None]) -> None:
-    golden('virt/filters.xml', ''.join(shared.xml for shared in firewall.SHARED))
+def own(daemon: FakeDaemon) -> set[str]:
+    """The filters beyond those that all NICs share."""
+    return daemon.filters.keys() - {shared.name for shared in filters.SHARED}
 
 
-@pytest.mark.parametrize('shared', firewall.SHARED, ids=lambda shared: shared.name)
-def test_libvirt_knows_every_rule(shared: firewall.Filter) -> None:
-    root = schemas.check(shared.xml, 'nwfilter')
-    assert root.get('chain') == 'root'
-    for rule in root.iter('rule'):
-        # Anything else would have libvirt run iptables and ip6tables as well.
-        assert {child.tag for child in rule} <= {'mac', 'arp', 'ip', 'ipv6'}
-        # libvirt swaps source and target for one of the directions of such a rule.
-        assert rule.get('direction') != 'inout' or len(rule) == 0
-
-
-def test_a_filter_of_another_content_has_another_name() -> None:
-    first = firewall.build_shared_filter('nova-base', "<rule action='drop' direction='in'/>")
-    second = firewall.build_shared_filter('nova-base', "<rule action='drop' direction='out'/>")
-    assert first.name != second.name
-    assert first == firewall.build_shared_filter(
-        'nova-base', "<rule action='drop' direction='in'/>"
+def ruleset(*addresses: str, port: int = 22) -> rules.Ruleset:
+    """The group ``g``, which lets the members of ``peers`` in."""
+    found = rules.parse_rule(
+        rule_id='r', direction='ingress', protocol='tcp', port_min=port, remote_group_id='peers'
+    )
+    members = tuple(
+        rules.GroupMember(network_id=make_vif(0).network.id, address=a) for a in addresses
+    )
+    return rules.Ruleset(
+        groups=(
+            rules.SecurityGroup(id='g', rules=(found,)),
+            rules.SecurityGroup(id='peers', members=members),
+        )
     )
 
 
-@pytest.mark.parametrize('vif', make_network_info(8).vifs, ids=lambda vif: str(vif.index))
-def test_the_filter_of_a_nic_with_addresses(vif: model.VIF) -> None:
-    expected = [firewall.BASE, firewall.BASE_IPV4, firewall.BASE_DHCP]
-    if vif.addresses_of(6):
-        expected.append(firewall.BASE_IPV6)
-    if vif.network.subnet(6):
-        expected.append(firewall.BASE_RA)
-    assert references(vif) == [part.name for part in expected]
-
-
-def test_the_filter_fits_what_the_nic_has() -> None:
-    no_dhcp = make_vif(0, subnets=(model.Subnet(cidr='10.0.0.0/24', gateway='10.0.0.1'),))
-    only_ipv6 = make_vif(1, subnets=(model.Subnet(cidr='fd00::/64'),), addresses=('fd00::5',))
-    assert references(no_dhcp) == [firewall.BASE.name, firewall.BASE_IPV4.name]
-    assert references(only_ipv6) == [firewall.BASE.name, firewall.BASE_IPV6.name]
-    announced = dataclasses.replace(
-        only_ipv6.network.subnets[0], ipv6_mode=model.Ipv6Mode.SLAAC, ra_server='fe80::1'
+def test_init_host_makes_what_is_missing(daemon: FakeDaemon, made: object) -> None:
+    driver = firewall.NWFilterFirewall(
+        host.Host('qemu:///system', open_connection=daemon.open),
+        lambda _device: None,
+        noop.NoopFirewall(),
+        sets := FakeSets(),
+        Tracked(),
     )
-    heard = make_vif(1, subnets=(announced,), addresses=('fd00::5',))
-    assert references(heard) == [
-        firewall.BASE.name,
-        firewall.BASE_IPV6.name,
-        firewall.BASE_RA.name,
-    ]
-
-
-@pytest.mark.parametrize(
-    ('shared', 'variables'),
-    [
-        (firewall.BASE, set()),
-        (firewall.BASE_IPV4, {'$MAC', '$ADDRESS[@1]'}),
-        (firewall.BASE_IPV6, {'$MAC', '$ADDRESS[@1]'}),
-        (firewall.BASE_RA, {'$RASERVER'}),
-        (firewall.BASE_DHCP, {'$MAC', '$DHCPSERVER'}),
-    ],
-    ids=lambda value: value.name if isinstance(value, firewall.Filter) else '',
-)
-def test_the_variables_of_a_filter(shared: firewall.Filter, variables: set[str]) -> None:
-    """libvirt refuses a NIC whose filter uses a variable that the NIC does not give."""
-    words = [
-        str(word)
-        for element in etree.fromstring(shared.xml).iter()
-        for word in element.attrib.values()
-    ]
-    assert {word for word in words if word.startswith('$')} == variables
-
-
-def test_a_filter_has_the_same_uuid_every_time_and_no_other_has_it() -> None:
-    vifs = make_network_info(8)
-    uuids = [
-        etree.fromstring(firewall.build_nic_filter(NAME, vif).xml).findtext('uuid')
-        for vif in (*vifs, *vifs)
-    ]
-    assert uuids[:8] == uuids[8:]
-    assert len(set(uuids)) == 8
-
-
-def test_init_host_makes_what_is_missing(
-    daemon: FakeDaemon, made: firewall.NWFilterFirewall
-) -> None:
     daemon.filters = {'nova-base-00000000': '', 'nova-base-ipv4-11111111': '', 'clean-traffic': ''}
     daemon.used = {'nova-base-ipv4-11111111'}
-    made.init_host()
-    shared = {found.name for found in firewall.SHARED}
-    assert set(daemon.filters) == shared | {'nova-base-ipv4-11111111', 'clean-traffic'}
+    sets.entries = {'nova-m4-gone': set()}
+    driver.init_host({}, rules.Ruleset())
+    assert own(daemon) == {'nova-base-ipv4-11111111', 'clean-traffic'}
+    assert set(sets.entries) == {used.name for used in filters.SHARED_SETS}
     daemon.calls.clear()
-    made.init_host()
+    driver.init_host({}, rules.Ruleset())
     assert 'nwfilterDefineXML' not in daemon.calls
+
+
+def test_init_host_knows_the_guests_that_are_there(
+    daemon: FakeDaemon, made: firewall.NWFilterFirewall
+) -> None:
+    vif, gone = make_vif(0), make_vif(1)
+    made.apply(NAME, policies(vif), rules.Ruleset())
+    made.apply('instance-00000001', policies(gone), rules.Ruleset())
+    made.init_host({NAME: policies(vif)}, rules.Ruleset())
+    assert own(daemon) == {filters.filter_name(NAME, vif.mac)}
+
+
+def test_a_group_is_a_filter_that_its_nics_share(
+    daemon: FakeDaemon, sets: FakeSets, made: firewall.NWFilterFirewall
+) -> None:
+    vif = make_vif(0)
+    shared = set(sets.entries)
+    made.apply(NAME, policies(vif, groups=('g',)), ruleset('10.0.0.77'))
+    group = groupfilters.group_name('g', vif.network.id)
+    assert own(daemon) == {filters.filter_name(NAME, vif.mac), group}
+    assert group in daemon.filters[filters.filter_name(NAME, vif.mac)]
+    (members,) = sets.entries.keys() - shared
+    assert sets.entries[members] == {'10.0.0.77,6:22-22'}
+    # Who is in the other group, and single ports, change the set only.
+    daemon.calls.clear()
+    made.refresh(ruleset('10.0.0.78'))
+    assert sets.entries[members] == {'10.0.0.78,6:22-22'}
+    assert 'nwfilterDefineXML' not in daemon.calls
+    made.refresh(ruleset('10.0.0.78', port=23))
+    assert sets.entries[members] == {'10.0.0.78,6:23-23'}
+    assert 'nwfilterDefineXML' not in daemon.calls
+    everything = rules.parse_rule(rule_id='e', direction='egress')
+    made.refresh(rules.Ruleset(groups=(rules.SecurityGroup(id='g', rules=(everything,)),)))
+    assert daemon.calls.count('nwfilterDefineXML') == 1
+    assert "<all state='NONE'/>" in daemon.filters[group]
+    made.remove(NAME)
+    assert own(daemon) == set()
+    assert set(sets.entries) == shared
+
+
+def test_nothing_is_defined_twice(daemon: FakeDaemon, made: firewall.NWFilterFirewall) -> None:
+    nics = policies(*make_network_info(3), groups=('g',))
+    made.apply(NAME, nics, ruleset('10.0.0.77'))
+    daemon.calls.clear()
+    made.apply(NAME, nics, ruleset('10.0.0.77'))
+    made.refresh(ruleset('10.0.0.77'))
+    assert daemon.calls == []
 
 
 def test_remove_takes_this_instances_filters_and_no_others(
     daemon: FakeDaemon, made: firewall.NWFilterFirewall
 ) -> None:
-    for name in (NAME, 'instance-0000002', 'instance-0000002ab'):
-        for vif in make_network_info(3):
-            made.prepare(name, [vif])
-    made.remove(NAME, ())
-    made.remove(NAME, make_network_info(8))
-    assert len(daemon.filters) == 6
+    vifs = make_network_info(3)
+    for number, name in enumerate((NAME, 'instance-0000002', 'instance-0000002ab')):
+        moved = [make_vif(3 * number + vif.index) for vif in vifs]
+        made.prepare(name, policies(*moved), rules.Ruleset())
+    strange = f'nova-instance-{NAME}-fa163e999999'
+    daemon.filters[strange] = ''
+    made.remove(NAME)
+    made.remove(NAME)
+    assert len(own(daemon)) == 6
     assert not [name for name in daemon.filters if f'{NAME}-' in name]
 
 
@@ -151,17 +165,19 @@ def test_what_libvirt_left_of_a_tap_goes_with_its_filter(
     made: firewall.NWFilterFirewall, forgotten: list[str]
 ) -> None:
     first, second, third = make_network_info(3)
-    made.remove_nic(NAME, first)
-    made.remove(NAME, iter([second, third]))
-    assert forgotten == [first.device, second.device, third.device]
+    made.prepare(NAME, policies(first, second, third), rules.Ruleset())
+    made.remove(NAME, [first.device])
+    assert forgotten == [first.device]
+    made.remove(NAME)
+    assert forgotten == [first.device, *sorted([second.device, third.device])]
 
 
 def test_remove_waits_while_libvirt_still_counts_a_user(
     daemon: FakeDaemon, made: firewall.NWFilterFirewall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vif = make_vif(0)
-    made.prepare(NAME, [vif])
-    daemon.used = {firewall.filter_name(NAME, vif)}
+    made.prepare(NAME, policies(vif), rules.Ruleset())
+    daemon.used = {filters.filter_name(NAME, vif.mac)}
     waits: list[float] = []
 
     def release(seconds: float) -> None:
@@ -169,21 +185,49 @@ def test_remove_waits_while_libvirt_still_counts_a_user(
         daemon.used.clear()
 
     monkeypatch.setattr(time, 'sleep', release)
-    made.remove(NAME, [vif])
+    made.remove(NAME)
     assert len(waits) == 1
-    assert not daemon.filters
+    assert own(daemon) == set()
 
 
-def test_libvirts_refusal_names_the_nic(
+def test_libvirts_refusal_concerns_the_instance_only(
     daemon: FakeDaemon, made: firewall.NWFilterFirewall
 ) -> None:
-    vif = make_vif(5)
     daemon.refuse['nwfilterDefineXML'] = [error(libvirt.VIR_ERR_INTERNAL_ERROR, 'no ebtables')]
-    with pytest.raises(exception.FirewallSetupFailed, match=vif.id) as caught:
-        made.prepare(NAME, [vif])
+    with pytest.raises(exception.FirewallSetupFailed, match=NAME) as caught:
+        made.prepare(NAME, policies(make_vif(5)), rules.Ruleset())
     assert 'no ebtables' in str(caught.value)
+    daemon.refuse['nwfilterDefineXML'] = [error(libvirt.VIR_ERR_INTERNAL_ERROR, 'no ebtables')]
+    made.prepare('instance-00000001', policies(make_vif(6)), rules.Ruleset())
+    assert own(daemon) == {filters.filter_name('instance-00000001', make_vif(6).mac)}
+    # It is tried again whenever something is said.
+    made.apply(NAME, policies(make_vif(5)), rules.Ruleset())
+    assert filters.filter_name(NAME, make_vif(5).mac) in daemon.filters
 
 
-def test_names_are_bounded_by_what_a_mac_may_be() -> None:
-    vif = dataclasses.replace(make_vif(0), mac='ff:ff:ff:ff:ff:ff')
-    assert firewall.filter_name(NAME, vif) == f'nova-instance-{NAME}-ffffffffffff'
+def test_a_nic_is_held_if_all_of_its_filters_are_there(
+    daemon: FakeDaemon, made: firewall.NWFilterFirewall
+) -> None:
+    (nic,) = policies(make_vif(0), groups=('g',))
+    assert not made.holds(nic, ruleset())
+    made.apply(NAME, [nic], ruleset())
+    assert made.holds(nic, ruleset())
+    del daemon.filters[groupfilters.group_name('g', nic.network_id)]
+    assert not made.holds(nic, ruleset())
+
+
+def test_rules_that_were_lost_are_made_anew(
+    daemon: FakeDaemon, made: firewall.NWFilterFirewall, kernel: Tracked
+) -> None:
+    first, second = policies(make_vif(0), make_vif(1))
+    made.apply(NAME, [first, second], rules.Ruleset())
+    before = dict(daemon.filters)
+    assert not made.repair()
+    kernel.flushed, kernel.is_on = {second.device}, False
+    assert not made.holds(second, rules.Ruleset())
+    assert made.repair()
+    kernel.flushed = set()
+    assert made.holds(second, rules.Ruleset())
+    assert not made.repair()
+    changed = {name for name, xml in daemon.filters.items() if xml != before[name]}
+    assert changed == {filters.filter_name(NAME, second.first_hop.mac)}

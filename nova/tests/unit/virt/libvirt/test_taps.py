@@ -72,7 +72,6 @@ def vif(index: int) -> model.VIF:
 def test_what_was_in_force_stays_until_all_guests_are_known() -> None:
     driver = Recorder()
     firewall = taps.TapFirewall(driver)
-    firewall.init_host()
     firewall.remove('a', [vif(0)])
     assert driver.calls == []
     info = model.NetworkInfo((vif(0), vif(1)))
