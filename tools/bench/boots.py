@@ -68,7 +68,7 @@ def build_xml(policies: list[rules.NicPolicy], reference: Reference) -> str:
     interfaces = ''.join(
         f"<interface type='bridge'><source bridge='{nic.bridge}'/>"
         f"<mac address='{nic.first_hop.mac}'/><target dev='{nic.device}'/>"
-        f"<model type='virtio'/>{reference(nic)}</interface>"
+        f"<model type='virtio'/>{refer(nic)}</interface>"
         for nic in policies
     )
     return (
