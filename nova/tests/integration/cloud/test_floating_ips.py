@@ -29,7 +29,7 @@ def test_the_sdk_gives_a_guest_a_floating_ip(cloud: clouds.Cloud) -> None:
     compute.manage(sandbox, 'floating', 'create', '--range', '198.51.100.8/31')
     sandbox.output('ip', 'addr', 'add', '198.51.100.8/31', 'dev', 'lo')
     try:
-        with cloud.booted(['net-a', 'net-b']) as server:
+        with cloud.admitting('icmp', 8, 0), cloud.booted(['net-a', 'net-b']) as server:
             assert server.report().nics[0].lease
             done = sandbox.run(
                 [checkout.venv_command('python'), '-c', SCRIPT, server.uuid],
