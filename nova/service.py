@@ -20,7 +20,7 @@ from oslo_config import cfg
 from oslo_log import log
 from oslo_service import service as oslo_service
 
-from nova import privileged, rpc
+from nova import privileged, quota, rpc
 from nova.api import app as api_app
 from nova.compute import api as compute_api
 from nova.compute import manager as compute_manager
@@ -77,7 +77,7 @@ def configure(arguments: Sequence[str], program: str, extra: Sequence[cfg.Opt] =
 
 def build_network_api(conf: Any) -> network_api.API:
     floating = floating_ips.API(
-        limit=conf.quota.floating_ips,
+        quotas=quota.from_conf(conf),
         refresh=network_rpcapi.NetworkAPI().setup_networks_on_host,
     )
     return network_api.API(
@@ -87,13 +87,13 @@ def build_network_api(conf: Any) -> network_api.API:
         vlan_physical_network=conf.network.vlan_physical_network,
         project_ranges=conf.network.project_ranges,
         floating=floating,
+        quotas=quota.from_conf(conf),
     )
 
 
 def build_group_api(conf: Any) -> security_groups.API:
     return security_groups.API(
-        max_groups=conf.quota.security_groups,
-        max_rules=conf.quota.security_group_rules,
+        quotas=quota.from_conf(conf),
         refresh=compute_rpcapi.ComputeAPI().refresh_security_groups,
     )
 
@@ -106,6 +106,7 @@ def build_compute_api(conf: Any) -> compute_api.API:
         compute_rpc=compute_rpcapi.ComputeAPI(),
         scheduler_rpc=scheduler_rpcapi.SchedulerAPI(),
         service_down_time_s=conf.service_down_time_s,
+        quotas=quota.from_conf(conf),
     )
 
 

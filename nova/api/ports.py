@@ -17,7 +17,23 @@ from nova.network.network_spec import NetworkSpec
 Context = nova_context.RequestContext
 
 
+class QuotaApi(Protocol):
+    @property
+    def defaults(self) -> Mapping[str, int]: ...
+
+    def limits(self, project_id: str, /) -> Mapping[str, int]: ...
+
+    def usage(self, project_id: str, /) -> Mapping[str, int]: ...
+
+    def change(self, project_id: str, limits: Mapping[str, int], /, *, force: bool) -> None: ...
+
+    def reset(self, project_id: str, /) -> None: ...
+
+
 class ComputeApi(Protocol):
+    @property
+    def quotas(self) -> QuotaApi: ...
+
     def create(
         self,
         context: Context,

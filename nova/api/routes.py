@@ -18,6 +18,7 @@ from nova.api.handlers import (
     hosts,
     interfaces,
     networks,
+    quotas,
     security_groups,
     server_actions,
     servers,
@@ -29,6 +30,7 @@ from nova.api.policies import floating_ips as floating_rules
 from nova.api.policies import hypervisors as hypervisor_rules
 from nova.api.policies import interfaces as interface_rules
 from nova.api.policies import networks as network_rules
+from nova.api.policies import quotas as quota_rules
 from nova.api.policies import security_groups as group_rules
 from nova.api.policies import servers as server_rules
 from nova.api.policies import services as service_rules
@@ -37,6 +39,7 @@ from nova.api.schemas import floating_ips as floating_schemas
 from nova.api.schemas import hosts as host_schemas
 from nova.api.schemas import interfaces as interface_schemas
 from nova.api.schemas import networks as network_schemas
+from nova.api.schemas import quotas as quota_schemas
 from nova.api.schemas import security_groups as group_schemas
 from nova.api.schemas import servers as server_schemas
 
@@ -280,6 +283,34 @@ ROUTES: Mapping[str, Mapping[str, Operation | Mapping[str, Operation]]] = {
     },
     '/os-floating-ip-pools': {
         'GET': Operation(handler=floating_ips.index_pools, rule=floating_rules.POOLS),
+    },
+    '/os-quota-sets/{project_id}': {
+        'GET': Operation(handler=quotas.show, rule=quota_rules.SHOW, query=quota_schemas.SHOW),
+        'PUT': Operation(
+            handler=quotas.update,
+            rule=quota_rules.UPDATE,
+            body=quota_schemas.update,
+            query=quota_schemas.SHOW,
+        ),
+        'DELETE': Operation(
+            handler=quotas.delete,
+            rule=quota_rules.DELETE,
+            query=quota_schemas.SHOW,
+            status=202,
+        ),
+    },
+    '/os-quota-sets/{project_id}/defaults': {
+        'GET': Operation(handler=quotas.show_defaults, rule=quota_rules.DEFAULTS),
+    },
+    '/os-quota-sets/{project_id}/detail': {
+        'GET': Operation(
+            handler=quotas.show_detail, rule=quota_rules.DETAIL, query=quota_schemas.SHOW
+        ),
+    },
+    '/limits': {
+        'GET': Operation(
+            handler=quotas.show_limits, rule=quota_rules.LIMITS, query=quota_schemas.LIMITS
+        ),
     },
     '/os-services': {
         'GET': Operation(

@@ -12,7 +12,7 @@ import uuid
 import re2
 
 from nova import context as nova_context
-from nova import exception, liveness
+from nova import exception, liveness, quota
 from nova.compute import names
 from nova.db import api as db
 from nova.db import records
@@ -119,6 +119,7 @@ class API:
         compute_rpc: ComputeRpc,
         scheduler_rpc: SchedulerRpc,
         service_down_time_s: int,
+        quotas: quota.Quotas | None = None,
     ) -> None:
         self._images = images
         self._networks = networks
@@ -126,6 +127,7 @@ class API:
         self._compute_rpc = compute_rpc
         self._scheduler_rpc = scheduler_rpc
         self._service_down_time_s = service_down_time_s
+        self.quotas = quotas or quota.Quotas()
 
     # --- instances
 
@@ -146,7 +148,8 @@ class API:
         availability_zone: str | None = None,
         security_groups: tuple[str, ...] = (),
     ) -> list[records.Instance]:
-        """Store ``max_count`` instances and send them to the scheduler.
+        """Store ``max_count`` instances, or as many as the project's quotas allow if these are
+        ``min_count`` at least, and send them to the scheduler.
 
         Everything that can be known to be wrong is refused before the first one is stored.
 
@@ -160,17 +163,20 @@ class API:
         :raises NetworkNotFound:
         :raises SecurityGroupNotFound: ``kwargs['group_id']`` is the name.
         :raises InvalidInput: with the field that is wrong.
+        :raises QuotaExceeded: the project may not have so much.
         """
+        limits = self.quotas.limits(str(context.project_id))
         flavor = self.flavor_get(context, flavor_ref)
         _check_image(self._images.show(context, image_ref), flavor)
         networks = self._networks.validate_requested(context, requested_networks, security_groups)
         _check_counts(min_count, max_count, networks)
+        _check_of_one_server(limits, metadata or {}, networks)
         reservation_id = f'r-{uuid.uuid4().hex[:8]}'
-        instances = []
+        new = []
         for index, display_name in enumerate(names.build_display_names(name, max_count)):
             instance_uuid = str(uuid.uuid4())
-            instances.append(
-                db.instance_create(
+            new.append(
+                records.NewInstance(
                     uuid=instance_uuid,
                     project_id=str(context.project_id),
                     user_id=str(context.user_id),
@@ -185,12 +191,13 @@ class API:
                     user_data=user_data,
                     config_drive=config_drive,
                     availability_zone=availability_zone,
-                    metadata=metadata,
+                    metadata=metadata or {},
                 )
             )
+        instances = db.instances_create(new, at_least=min_count, limits=limits)
         for instance in instances:
             self._scheduler_rpc.schedule_instance(context, instance_uuid=instance.uuid)
-        return instances
+        return list(instances)
 
     def get(self, context: nova_context.RequestContext, instance_uuid: str) -> records.Instance:
         """:raises InstanceNotFound: also for another project's instance."""
@@ -552,6 +559,22 @@ def _check_counts(
         raise exception.InvalidInput(
             field='networks', reason='a fixed_ip can be given to one server only'
         )
+
+
+def _check_of_one_server(
+    limits: Mapping[str, int],
+    metadata: Mapping[str, str],
+    networks: tuple[records.RequestedNetwork, ...],
+) -> None:
+    """Those quotas that each server has for itself."""
+    for resource, wanted in (
+        ('metadata_items', len(metadata)),
+        ('interfaces_per_server', len(networks)),
+    ):
+        if 0 <= limits[resource] < wanted:
+            raise exception.QuotaExceeded(
+                resource=resource, allowed=limits[resource], requested=wanted
+            )
 
 
 def _compile(pattern: str | None) -> Any:

@@ -8,6 +8,56 @@ from oslo_config import cfg
 
 OPTS = [
     cfg.IntOpt(
+        'instances',
+        default=10,
+        min=-1,
+        help="""
+The most servers of a project; -1 for any number. This and the other limits of a project are what
+holds unless ``nova quota-update`` says otherwise for one project.
+""",
+    ),
+    cfg.IntOpt(
+        'cores',
+        default=20,
+        min=-1,
+        help="""
+The most virtual CPUs of a project's servers together; -1 for any number.
+""",
+    ),
+    cfg.IntOpt(
+        'ram',
+        default=50 * 1024,
+        min=-1,
+        help="""
+The most memory of a project's servers together, in MiB; -1 for any amount.
+""",
+    ),
+    cfg.IntOpt(
+        'metadata_items',
+        default=128,
+        min=-1,
+        max=128,
+        help="""
+The most metadata items of a server; -1 for the most that the API takes, 128.
+""",
+    ),
+    cfg.IntOpt(
+        'networks',
+        default=3,
+        min=-1,
+        help="""
+The most networks of a project that it made by itself; -1 for any number.
+""",
+    ),
+    cfg.IntOpt(
+        'interfaces_per_server',
+        default=-1,
+        min=-1,
+        help="""
+The most network interfaces of a server; -1 for as many as ``[api] max_nics_per_server`` allows.
+""",
+    ),
+    cfg.IntOpt(
         'security_groups',
         default=10,
         min=-1,

@@ -37,6 +37,7 @@ from nova.db.instances import (
     instance_list,
     instance_set_fault,
     instance_update,
+    instances_create,
 )
 from nova.db.network_hosts import bridges_of_host, network_host_claim, network_host_release
 from nova.db.networks import (
@@ -66,6 +67,13 @@ from nova.db.plugging import (
     vif_set_state,
     vifs_unsettled,
 )
+from nova.db.quotas import (
+    NicLimits,
+    quota_get,
+    quota_reset,
+    quota_set,
+    quota_usage,
+)
 from nova.db.security_groups import (
     DEFAULT as DEFAULT_SECURITY_GROUP,
 )
@@ -89,6 +97,7 @@ from nova.db.security_groups import (
 __all__ = [
     'ANY',
     'DEFAULT_SECURITY_GROUP',
+    'NicLimits',
     'bridges_of_host',
     'compute_node_get',
     'compute_node_list',
@@ -113,6 +122,7 @@ __all__ = [
     'instance_list',
     'instance_set_fault',
     'instance_update',
+    'instances_create',
     'instance_uuid_by_address',
     'instance_uuid_by_mac',
     'network_claim_host',
@@ -126,6 +136,10 @@ __all__ = [
     'network_take_free',
     'network_update',
     'networks_changed',
+    'quota_get',
+    'quota_reset',
+    'quota_set',
+    'quota_usage',
     'security_group_create',
     'security_group_default',
     'security_group_delete',

@@ -13,7 +13,7 @@ from oslo_db import exception as db_exc
 import sqlalchemy as sa
 
 from nova import exception
-from nova.db import models, records, retry, session
+from nova.db import models, quotas, records, retry, security_groups, session
 
 _Row, _Fixed, _Vif, _Network = models.FloatingIp, models.FixedIp, models.Vif, models.Network
 _Instance = models.Instance
@@ -109,18 +109,18 @@ def floating_ip_allocate(project_id: str, pool: str, *, limit: int) -> records.F
     :raises NoMoreFloatingIps:
     :raises QuotaExceeded:
     """
+    if limit >= 0:
+        security_groups.security_group_default(project_id)
     with session.database().writer() as db:
-        # the pool's rows are locked in one order, so that two requests count one after the other
+        if limit >= 0:
+            quotas.lock(db, project_id)
+        # locked in one order, so that no two requests take the same one
         rows = list(
             db.scalars(sa.select(_Row).where(_Row.pool == pool).order_by(_Row.id).with_for_update())
         )
         if not rows:
             raise exception.FloatingIpPoolNotFound(pool=pool)
-        held = db.scalar(sa.select(sa.func.count()).where(_Row.project_id == project_id)) or 0
-        if 0 <= limit <= held:
-            raise exception.QuotaExceeded(
-                resource='floating_ips', allowed=limit, requested=held + 1
-            )
+        quotas.check_floating_ips(db, project_id, limit)
         row = next((row for row in rows if row.project_id is None), None)
         if row is None:
             raise exception.NoMoreFloatingIps(pool=pool)

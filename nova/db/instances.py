@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from nova import exception, primitive
-from nova.db import models, records, retry, session
+from nova.db import models, quotas, records, retry, security_groups, session
 
 
 class _Any:
@@ -59,50 +59,69 @@ def _read(row: models.Instance) -> records.Instance:
     )
 
 
-@retry.on_deadlock
-def instance_create(
+def instance_create(**values: Any) -> records.Instance:
+    """Store one new instance, which waits for the scheduler.
+
+    :param values: of :class:`nova.db.records.NewInstance`.
+    """
+    return instances_create([records.NewInstance(**values)])[0]
+
+
+def instances_create(
+    new: Sequence[records.NewInstance],
     *,
-    uuid: str,
-    project_id: str,
-    user_id: str,
-    display_name: str,
-    hostname: str,
-    image_ref: str,
-    flavor: records.Flavor,
-    requested_networks: Sequence[records.RequestedNetwork],
-    reservation_id: str,
-    launch_index: int = 0,
-    key_name: str | None = None,
-    user_data: str | None = None,
-    config_drive: bool = False,
-    availability_zone: str | None = None,
-    metadata: Mapping[str, str] | None = None,
-) -> records.Instance:
-    """Store a new instance, which waits for the scheduler."""
-    row = models.Instance(
-        uuid=uuid,
-        project_id=project_id,
-        user_id=user_id,
-        display_name=display_name,
-        hostname=hostname,
-        image_ref=image_ref,
-        flavor=primitive.to_primitive(flavor),
+    at_least: int | None = None,
+    limits: Mapping[str, int] | None = None,
+) -> tuple[records.Instance, ...]:
+    """Store new instances of one request, as many as ``limits`` allow.
+
+    :param new: one at least; they differ in their names only.
+    :param at_least: with fewer than so many, none is stored; None: with fewer than all.
+    :param limits: the most of each resource for their project; one that is missing has none.
+    :raises QuotaExceeded:
+    """
+    limits = {name: limit for name, limit in (limits or {}).items() if limit >= 0}
+    if limits:
+        security_groups.security_group_default(new[0].project_id)
+    return _create(new, len(new) if at_least is None else at_least, limits)
+
+
+@retry.on_deadlock
+def _create(
+    new: Sequence[records.NewInstance], at_least: int, limits: Mapping[str, int]
+) -> tuple[records.Instance, ...]:
+    with session.database().writer() as db:
+        count = len(new)
+        if limits:
+            quotas.lock(db, new[0].project_id)
+            count = quotas.choose_count(db, new, at_least, limits)
+        rows = [_build(instance) for instance in new[:count]]
+        db.add_all(rows)
+        db.flush()
+        return tuple(_read(row) for row in rows)
+
+
+def _build(new: records.NewInstance) -> models.Instance:
+    return models.Instance(
+        uuid=new.uuid,
+        project_id=new.project_id,
+        user_id=new.user_id,
+        display_name=new.display_name,
+        hostname=new.hostname,
+        image_ref=new.image_ref,
+        flavor=primitive.to_primitive(new.flavor),
         vm_state=records.VmState.BUILDING,
         task_state=records.TaskState.SCHEDULING,
         power_state=records.PowerState.NOSTATE,
-        key_name=key_name,
-        user_data=user_data,
-        config_drive=config_drive,
-        availability_zone=availability_zone,
-        user_metadata=dict(metadata or {}),
-        requested_networks=primitive.to_primitive(requested_networks),
-        reservation_id=reservation_id,
-        launch_index=launch_index,
+        key_name=new.key_name,
+        user_data=new.user_data,
+        config_drive=new.config_drive,
+        availability_zone=new.availability_zone,
+        user_metadata=dict(new.metadata),
+        requested_networks=primitive.to_primitive(new.requested_networks),
+        reservation_id=new.reservation_id,
+        launch_index=new.launch_index,
     )
-    with session.database().writer() as db:
-        db.add(row)
-        db.flush()
-        return _read(row)
 
 
 def instance_get(uuid: str, project_id: str | None = None) -> records.Instance:

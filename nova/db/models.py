@@ -292,3 +292,14 @@ class FloatingIp(Base):
     vif_id: Mapped[int | None] = mapped_column(
         sa.ForeignKey('virtual_interfaces.id', ondelete='SET NULL'), index=True
     )
+
+
+class Quota(Base):
+    """A limit of a project that differs from the configured one."""
+
+    __tablename__ = 'quotas'
+    __table_args__ = (sa.UniqueConstraint('project_id', 'resource'),)
+
+    project_id: Mapped[str] = mapped_column(Name)
+    resource: Mapped[str] = mapped_column(sa.String(64))
+    hard_limit: Mapped[int]

@@ -53,11 +53,14 @@ def network_create(
     new: records.NewNetwork,
     addresses: Sequence[tuple[str, bool]],
     guard: Callable[[Sequence[records.Network]], None],
+    limit: int = -1,
 ) -> records.Network:
     """Store a network with all its addresses.
 
     :param addresses: ``(address, reserved)`` in the order in which they are to be given out.
     :param guard: called with every network in the same transaction; raises to refuse the new one.
+    :param limit: the most networks that its project may have; -1 for any number.
+    :raises QuotaExceeded:
     """
     row = models.Network(
         uuid=new.uuid,
@@ -80,7 +83,13 @@ def network_create(
         ipv6_mode=new.ipv6_mode,
         routes=[dataclasses.asdict(route) for route in new.routes],
     )
+    limited = limit >= 0 and new.project_id is not None
+    if limited:
+        security_groups.security_group_default(str(new.project_id))
     with session.database().writer() as db:
+        if limited:
+            quotas.lock(db, str(new.project_id))
+            quotas.check_networks(db, str(new.project_id), limit)
         _lock_networks(db)
         guard(tuple(_read(other) for other in db.scalars(sa.select(models.Network))))
         db.add(row)
@@ -298,8 +307,12 @@ def vifs_allocate(
     now = models.utcnow()
     free_since = now - datetime.timedelta(seconds=quarantine_s)
     with session.database().writer() as db:
-        quotas.check_nics(db, instance_uuid, limits, nics=len(wanted), fixed_ips=len(wanted))
+        project_id = quotas.lock_project_of(db, instance_uuid, limits)
         networks = read_networks(db, {nic.network_uuid for nic in wanted})
+        addresses = sum(families(networks[nic.network_uuid]) for nic in wanted)
+        quotas.check_nics(
+            db, project_id, limits, nics=len(wanted), fixed_ips=addresses, pending=False
+        )
         vif_ids = insert_vifs(db, instance_uuid, wanted, networks)
         db.execute(
             sa.update(models.Instance)
@@ -334,6 +347,11 @@ def read_networks(db: orm.Session, uuids: set[str]) -> dict[str, models.Network]
     for uuid in uuids - found.keys():
         raise exception.NetworkNotFound(network_id=uuid)
     return found
+
+
+def families(network: models.Network) -> int:
+    """How many addresses a NIC on the network gets."""
+    return (network.cidr is not None) + (network.cidr_v6 is not None)
 
 
 def insert_vifs(

@@ -34,8 +34,11 @@ def vif_attach(
     :raises InstanceNotFound: and what :func:`nova.db.networks.vifs_allocate` raises.
     """
     with session.database().writer() as db:
-        quotas.check_nics(db, instance_uuid, limits, nics=1, fixed_ips=1)
+        project_id = quotas.lock_project_of(db, instance_uuid, limits)
         instance = _lock_instance(db, instance_uuid)
+        network = networks.read_networks(db, {nic.network_uuid})[nic.network_uuid]
+        addresses = networks.families(network)
+        quotas.check_nics(db, project_id, limits, nics=1, fixed_ips=addresses)
         present = networks.read_vifs(db, models.Vif.instance_uuid == instance_uuid)
         taken = {vif.slot for vif in present}
         slot = next((slot for slot in range(max_nics) if slot not in taken), None)
@@ -51,7 +54,6 @@ def vif_attach(
             default_route=nic.default_route and not any(vif.default_route for vif in present),
         )
         instance.next_nic_index += 1
-        network = networks.read_networks(db, {nic.network_uuid})[nic.network_uuid]
         ids = networks.insert_vifs(
             db,
             instance_uuid,
@@ -188,7 +190,8 @@ def vif_add_address(
     fixed_ip = models.FixedIp
     instance_uuid = vif_get(uuid).instance_uuid
     with session.database().writer() as db:
-        quotas.check_nics(db, instance_uuid, limits, nics=0, fixed_ips=1)
+        project_id = quotas.lock_project_of(db, instance_uuid, limits)
+        quotas.check_nics(db, project_id, limits, nics=0, fixed_ips=1)
         _lock_instance(db, instance_uuid)
         before = _read(db, uuid)
         network = networks.read_networks(db, {before.network_uuid})[before.network_uuid]

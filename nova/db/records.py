@@ -6,7 +6,7 @@ sees. Sizes carry their unit in their name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import datetime
 import enum
@@ -161,6 +161,27 @@ class Instance:
     def name(self) -> str:
         """Of the domain, its disks' folder and its filters: ``instance-0000002a`` for id 42."""
         return f'instance-{self.id:08x}'
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NewInstance:
+    """What is known of an instance before it is stored."""
+
+    uuid: str
+    project_id: str
+    user_id: str
+    display_name: str
+    hostname: str
+    image_ref: str
+    flavor: Flavor
+    requested_networks: Sequence[RequestedNetwork]
+    reservation_id: str
+    launch_index: int = 0
+    key_name: str | None = None
+    user_data: str | None = None
+    config_drive: bool = False
+    availability_zone: str | None = None
+    metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @primitive.versioned('1.1')

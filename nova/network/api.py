@@ -9,7 +9,7 @@ from typing import Any
 import uuid as uuids
 
 from nova import context as nova_context
-from nova import exception
+from nova import exception, quota
 from nova.db import api as db
 from nova.db import records
 from nova.network import (
@@ -37,6 +37,7 @@ class API:
     :param vlan_physical_network: that of vlan networks for which none is named.
     :param project_ranges: what projects may make networks of their own in.
     :param floating: the floating IPs, for the HTTP API.
+    :param quotas: how many networks a project may make.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class API:
         vlan_physical_network: str | None = None,
         project_ranges: Sequence[str] = (),
         floating: floating_ips.API | None = None,
+        quotas: quota.Quotas | None = None,
     ) -> None:
         self._max_nics = max_nics_per_server
         self._default_kind = default_kind
@@ -57,6 +59,7 @@ class API:
             ranges.parse_range(text, 'project_ranges') for text in project_ranges
         )
         self._floating = floating
+        self._quotas = quotas or quota.Quotas()
 
     @property
     def floating_ips(self) -> floating_ips.API:
@@ -79,23 +82,28 @@ class API:
             raise exception.NetworkNotFound(network_id=uuid)
         return network
 
-    def create_network(self, spec: NetworkSpec) -> records.Network:
+    def create_network(self, spec: NetworkSpec, limit: int = quota.UNLIMITED) -> records.Network:
         """Make a network. Its host makes it true when the first NIC is on it.
 
+        :param limit: the most networks that its project may have.
         :raises InvalidInput: and what derives from it; the text names the field.
         :raises NetworkOverlap: another network is in the way.
         """
         spec = self._with_defaults(spec)
         if spec.kind != model.NetworkKind.VLAN or spec.vlan is not None:
-            return _create(spec)
+            return _create(spec, limit)
         while True:
             try:
-                return _create(self._with_vlan(spec))
+                return _create(self._with_vlan(spec), limit)
             except exception.VlanInUse:
                 continue  # somebody was faster; there is one less each time
 
     def create_networks(
-        self, spec: NetworkSpec, count: int | None, prefix_length: int | None
+        self,
+        spec: NetworkSpec,
+        count: int | None,
+        prefix_length: int | None,
+        limit: int = quota.UNLIMITED,
     ) -> tuple[records.Network, ...]:
         """Carve ``count`` networks out of the ranges of ``spec``: all, or none. Ranges that
         other networks have are passed over. Labels get ``_0``, ``_1``; VLANs are counted on.
@@ -106,12 +114,12 @@ class API:
         :raises NetworkOverlap: another network is in the way.
         """
         if count is None:
-            return (self.create_network(spec),)
+            return (self.create_network(spec, limit),)
         parts = network_spec.carve(spec, count, prefix_length, db.network_list())
         made: list[records.Network] = []
         try:
             for part in parts:
-                made.append(self.create_network(part))
+                made.append(self.create_network(part, limit))
         except exception.NovaException:
             for network in made:
                 db.network_delete(network.uuid)
@@ -198,14 +206,16 @@ class API:
         routes, so that others than administrators find room only where the operator left it.
 
         :raises NotAuthorized: a range is not left to projects.
+        :raises QuotaExceeded:
         :raises NetworkOverlap: and what :meth:`create_networks` raises.
         """
         spec = dataclasses.replace(spec, project_id=str(context.project_id))
+        limit = self._quotas.limit(str(context.project_id), 'networks')
         if context.is_admin:
-            return self.create_networks(spec, count, prefix_length)
+            return self.create_networks(spec, count, prefix_length, limit)
         self._check_ranges(spec)
         try:
-            return self.create_networks(spec, count, prefix_length)
+            return self.create_networks(spec, count, prefix_length, limit)
         except exception.NetworkOverlap as exc:
             raise self._without_names(context, exc) from exc
 
@@ -359,12 +369,13 @@ class API:
         return [n for n in usable if n.project_id is None and n.kind is not vlan]
 
 
-def _create(spec: NetworkSpec) -> records.Network:
+def _create(spec: NetworkSpec, limit: int) -> records.Network:
     plan = network_spec.plan_network(spec, str(uuids.uuid4()))
     return db.network_create(
         plan.network,
         plan.addresses,
         lambda others: network_spec.check_conflict(plan.network, others),
+        limit,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import netaddr
 
 from nova import context as nova_context
-from nova import exception
+from nova import exception, quota
 from nova.db import api as db
 from nova.db import records
 from nova.network import model, names
@@ -29,11 +29,11 @@ class Refresh(Protocol):
 class API:
     """Floating IPs of projects.
 
-    :param limit: the most that a project may hold; -1 for any number.
+    :param quotas: how many a project may hold.
     """
 
-    def __init__(self, limit: int, refresh: Refresh) -> None:
-        self._limit = limit
+    def __init__(self, quotas: quota.Quotas, refresh: Refresh) -> None:
+        self._quotas = quotas
         self._refresh = refresh
 
     def list_pools(self, context: nova_context.RequestContext) -> tuple[str, ...]:
@@ -61,7 +61,9 @@ class API:
         :raises QuotaExceeded:
         """
         chosen = pool or next(iter(db.floating_ip_pools()), '-')
-        return db.floating_ip_allocate(str(context.project_id), chosen, limit=self._limit)
+        project_id = str(context.project_id)
+        limit = self._quotas.limit(project_id, 'floating_ips')
+        return db.floating_ip_allocate(project_id, chosen, limit=limit)
 
     def release(self, context: nova_context.RequestContext, number: str) -> None:
         """Give it back.

@@ -19,9 +19,9 @@ from typing import Any, ClassVar
 from oslo_log import log
 
 from nova import context as nova_context
-from nova import exception
+from nova import exception, quota
 from nova.db import api as db
-from nova.db import quotas, records
+from nova.db import records
 from nova.network import addressing, answers, info, model, reach, rpcapi, topology
 from nova.network.linux import host as linux_host
 from nova.network.linux import metadata, nat
@@ -112,7 +112,7 @@ class NetworkService:
     :param mac_attempts: how often MAC addresses are drawn for one instance.
     :param quarantine_s: seconds that a freed address is kept from others.
     :param random_source: where MAC addresses and the uuids of NICs come from.
-    :param limits: for each project.
+    :param project_quotas: how much each project may have.
     """
 
     def __init__(
@@ -126,12 +126,12 @@ class NetworkService:
         mac_attempts: int,
         quarantine_s: int,
         random_source: random.Random | None = None,
-        limits: quotas.NicLimits = quotas.NO_LIMITS,
+        project_quotas: quota.Quotas | None = None,
     ) -> None:
         self._options = options
         self._mac_attempts = mac_attempts
         self._quarantine_s = quarantine_s
-        self._limits = limits
+        self._quotas = project_quotas or quota.Quotas()
         self._random = random_source or random.SystemRandom()
         self._other_hosts = rpcapi.NetworkAPI()
         self._apply_networks = apply
@@ -222,7 +222,8 @@ class NetworkService:
         """One more NIC for an instance, ATTACHING, and all that it needs on the host of its
         network. When it raises, nothing is held.
 
-        :raises QuotaExceeded: the instance has ``max_nics`` already.
+        :raises QuotaExceeded: the instance has ``max_nics`` already, or its project all that it may
+            have.
         :raises InstanceNotFound: and what :meth:`allocate_for_instance` raises.
         """
         vif = self._attach(instance_uuid, project_id, requested_network, max_nics)
@@ -248,7 +249,9 @@ class NetworkService:
         :raises VifNotFound:
         :raises NoMoreFixedIps:
         """
-        return _build_vif(db.vif_add_address(vif_id, self._quarantine_s, self._limits))
+        project_id = db.instance_get(db.vif_get(vif_id).instance_uuid).project_id
+        limits = self._quotas.nic_limits(project_id)
+        return _build_vif(db.vif_add_address(vif_id, self._quarantine_s, limits))
 
     def remove_fixed_ip(
         self, context: nova_context.RequestContext, *, vif_id: str, address: str
@@ -281,6 +284,7 @@ class NetworkService:
         requested: Sequence[records.RequestedNetwork],
     ) -> None:
         usable = {network.uuid: network for network in db.network_list(project_id)}
+        limits = self._quotas.nic_limits(project_id)
         default = (db.security_group_default(project_id).uuid,)
         grouped = [
             dataclasses.replace(request, security_groups=request.security_groups or default)
@@ -289,7 +293,7 @@ class NetworkService:
         for attempt in range(1, self._mac_attempts + 1):
             wanted = addressing.plan_nics(grouped, usable, self._random)
             try:
-                db.vifs_allocate(instance_uuid, wanted, self._quarantine_s, self._limits)
+                db.vifs_allocate(instance_uuid, wanted, self._quarantine_s, limits)
                 return
             except exception.MacInUse:
                 if attempt == self._mac_attempts:
@@ -303,6 +307,9 @@ class NetworkService:
         max_nics: int,
     ) -> records.Vif:
         usable = {network.uuid: network for network in db.network_list(project_id)}
+        limits = self._quotas.nic_limits(project_id)
+        of_server = self._quotas.limit(project_id, 'interfaces_per_server')
+        max_nics = max_nics if of_server < 0 else min(max_nics, of_server)
         for attempt in range(1, self._mac_attempts + 1):
             (nic,) = addressing.plan_nics([requested], usable, self._random)
             try:
@@ -311,7 +318,7 @@ class NetworkService:
                     nic,
                     self._quarantine_s,
                     max_nics=max_nics,
-                    limits=self._limits,
+                    limits=limits,
                 )
             except exception.MacInUse:
                 if attempt == self._mac_attempts:
@@ -511,5 +518,5 @@ def from_conf(conf: Any) -> NetworkService:
         ).apply,
         mac_attempts=group.create_unique_mac_attempts,
         quarantine_s=group.fixed_ip_quarantine_s,
-        limits=quotas.NicLimits(interfaces=conf.quota.interfaces, fixed_ips=conf.quota.fixed_ips),
+        project_quotas=quota.from_conf(conf),
     )

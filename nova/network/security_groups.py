@@ -10,7 +10,7 @@ from typing import Protocol
 from oslo_log import log
 
 from nova import context as nova_context
-from nova import exception
+from nova import exception, quota
 from nova.db import api as db
 from nova.db import records
 from nova.network import model
@@ -42,14 +42,12 @@ class Refresh(Protocol):
 class API:
     """A project's security groups.
 
-    :param max_groups: the most groups of a project; -1 for any number.
-    :param max_rules: the most rules of a group; -1 for any number.
+    :param quotas: how many groups a project may have, and how many rules a group.
     :param refresh: reaches the service that has the NICs of a host.
     """
 
-    def __init__(self, *, max_groups: int, max_rules: int, refresh: Refresh) -> None:
-        self._max_groups = max_groups
-        self._max_rules = max_rules
+    def __init__(self, *, quotas: quota.Quotas, refresh: Refresh) -> None:
+        self._quotas = quotas
         self._refresh = refresh
 
     # --- groups
@@ -75,9 +73,9 @@ class API:
         :raises QuotaExceeded:
         :raises SecurityGroupExists:
         """
-        return db.security_group_create(
-            str(context.project_id), name, description, limit=self._max_groups
-        )
+        project_id = str(context.project_id)
+        limit = self._quotas.limit(project_id, 'security_groups')
+        return db.security_group_create(project_id, name, description, limit=limit)
 
     def update_group(
         self, context: nova_context.RequestContext, uuid: str, *, name: str, description: str
@@ -135,7 +133,8 @@ class API:
             cidr=cidr,
             remote_group_uuid=remote_group_uuid,
         )
-        stored = db.security_group_rule_create(group.uuid, rule, limit=self._max_rules)
+        limit = self._quotas.limit(group.project_id, 'security_group_rules')
+        stored = db.security_group_rule_create(group.uuid, rule, limit=limit)
         self.announce(context, [group.uuid])
         return stored
 

@@ -105,6 +105,8 @@ def render_config(settings: Settings) -> str:
         'keystone_authtoken': {'www_authenticate_uri': identity.URL, **login},
         'glance': {'region_name': identity.REGION, **login},
         'libvirt': {'connection_uri': 'qemu:///system', 'virt_type': 'auto'},
+        # what a test wants to run against, it sets for its project
+        'quota': {'instances': '-1', 'cores': '-1', 'ram': '-1'},
     }
     if settings.transport_url is not None:
         groups['DEFAULT']['transport_url'] = settings.transport_url

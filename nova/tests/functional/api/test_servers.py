@@ -17,7 +17,7 @@ from oslo_config import cfg
 import pytest
 
 from nova import context as nova_context
-from nova import exception, rpc
+from nova import exception, quota, rpc
 from nova.api import app
 from nova.compute import api as compute_api
 from nova.compute import manager as compute_manager
@@ -166,10 +166,10 @@ def cloud(local_services: rpc.Local) -> Cloud:
         mac_attempts=5,
         quarantine_s=0,
         random_source=random.Random(1),
+        project_quotas=quota.from_conf(conf),
     )
     groups = security_groups.API(
-        max_groups=conf.quota.security_groups,
-        max_rules=conf.quota.security_group_rules,
+        quotas=quota.from_conf(conf),
         refresh=compute_rpcapi.ComputeAPI().refresh_security_groups,
     )
     compute = compute_manager.ComputeManager(
@@ -203,6 +203,7 @@ def cloud(local_services: rpc.Local) -> Cloud:
         compute_rpc=compute_rpcapi.ComputeAPI(),
         scheduler_rpc=scheduler_rpcapi.SchedulerAPI(),
         service_down_time_s=60,
+        quotas=quota.from_conf(conf),
     )
     application = app.build_application(api, networks, groups, conf)
     return Cloud(

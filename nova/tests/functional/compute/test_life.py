@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nova import context as nova_context
-from nova import exception, rpc
+from nova import exception, quota, rpc
 from nova.compute import api as compute_api
 from nova.compute import manager as compute_manager
 from nova.compute import rpcapi as compute_rpcapi
@@ -181,8 +181,7 @@ def cloud(local_services: rpc.Local) -> Cloud:
         network=networks,
         network_reads=networks,
         groups=security_groups.API(
-            max_groups=-1,
-            max_rules=-1,
+            quotas=quota.Quotas(),
             refresh=compute_rpcapi.ComputeAPI().refresh_security_groups,
         ),
         console_log_max_bytes=10_000,

@@ -8,7 +8,7 @@ import concurrent.futures
 import pytest
 
 from nova import context as nova_context
-from nova import exception
+from nova import exception, quota
 from nova.db import api as db
 from nova.db import records, session
 from nova.network import api as network_api
@@ -43,7 +43,7 @@ def hosts() -> Hosts:
 @pytest.fixture
 def api(database: session.Database, hosts: Hosts) -> floating_ips.API:
     db.floating_ips_create(*floating_ips.plan_pool('nova', '192.0.2.8/30'))
-    return floating_ips.API(limit=3, refresh=hosts)
+    return floating_ips.API(quota.Quotas({'floating_ips': 3}), refresh=hosts)
 
 
 @pytest.fixture

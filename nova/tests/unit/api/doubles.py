@@ -12,7 +12,7 @@ from keystonemiddleware import auth_token
 from oslo_config import cfg
 
 from nova import context as nova_context
-from nova import exception
+from nova import exception, quota
 from nova.api import app
 import nova.conf
 from nova.db import records
@@ -162,6 +162,35 @@ def build_node(number: int) -> records.ComputeNode:
     )
 
 
+class MemoryQuotas:
+    """The project has a server of two cores; ``calls`` holds what was changed."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.error: Exception | None = None
+        self.changed: dict[str, int] = {}
+        self.defaults: Mapping[str, int] = {
+            resource: number
+            for number, resource in enumerate([*quota.RESOURCES, *quota.ABSENT], 10)
+        }
+
+    def limits(self, project_id: str, /) -> Mapping[str, int]:
+        return {**self.defaults, **(self.changed if project_id == PROJECT else {})}
+
+    def usage(self, project_id: str, /) -> Mapping[str, int]:
+        return dict.fromkeys(self.defaults, 0) | {'instances': 1, 'cores': 2, 'ram': 512}
+
+    def change(self, project_id: str, limits: Mapping[str, int], /, *, force: bool) -> None:
+        if self.error is not None:
+            raise self.error
+        self.calls.append((project_id, dict(limits), force))
+        self.changed |= limits
+
+    def reset(self, project_id: str, /) -> None:
+        self.calls.append((project_id, None))
+        self.changed.clear()
+
+
 @dataclasses.dataclass
 class MemoryComputeApi:
     """``compute.api`` of a cloud that never changes; ``created``, ``listed`` and
@@ -178,6 +207,7 @@ class MemoryComputeApi:
     deleted: list[str] = dataclasses.field(default_factory=list)
     lengths: list[int | None] = dataclasses.field(default_factory=list)
     done: list[tuple[object, ...]] = dataclasses.field(default_factory=list)
+    quotas: MemoryQuotas = dataclasses.field(default_factory=MemoryQuotas)
 
     def create(self, context: Context, **values: Any) -> list[records.Instance]:
         if self.error is not None:

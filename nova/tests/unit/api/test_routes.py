@@ -69,6 +69,12 @@ LEAST = {
     'os_compute_api:os-floating-ips:add': MEMBER,
     'os_compute_api:os-floating-ips:remove': MEMBER,
     'os_compute_api:os-floating-ip-pools': READER,
+    'os_compute_api:os-quota-sets:show': READER,
+    'os_compute_api:os-quota-sets:defaults': READER,
+    'os_compute_api:os-quota-sets:detail': READER,
+    'os_compute_api:os-quota-sets:update': ADMIN,
+    'os_compute_api:os-quota-sets:delete': ADMIN,
+    'os_compute_api:limits': READER,
     'os_compute_api:os-services:list': ADMIN,
     'os_compute_api:os-hypervisors:list': ADMIN,
     'os_compute_api:os-hypervisors:list-detail': ADMIN,
@@ -93,6 +99,7 @@ _FIELDS = {
     'security_group_id': doubles.group_uuid(1),
     'rule_id': doubles.rule_uuid(1),
     'floating_ip_id': '1',
+    'project_id': doubles.PROJECT,
 }
 
 _BODIES = {
@@ -105,6 +112,7 @@ _BODIES = {
     },
     'os_compute_api:os-networks:create': {'network': {'label': 'n', 'cidr': '10.9.0.0/24'}},
     'os_compute_api:os-networks:add': {'id': None},
+    'os_compute_api:os-quota-sets:update': {'quota_set': {'cores': 5}},
     'os_compute_api:os-tenant-networks:create': {'network': {'label': 'n', 'cidr': '10.9.0.0/24'}},
     'os_compute_api:os-console-output': {'os-getConsoleOutput': {}},
     'os_compute_api:os-floating-ips:create': {'pool': 'nova'},

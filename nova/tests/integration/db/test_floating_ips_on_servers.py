@@ -1,0 +1,6 @@
+"""Floating IPs on PostgreSQL and MariaDB, whose transactions run side by side."""
+
+# ruff: noqa: F403  the tests of the other tier are collected here, with this tier's database
+from __future__ import annotations
+
+from nova.tests.functional.network.test_floating_ips import *
