@@ -3,6 +3,7 @@
 Each function is one transaction; values go in and frozen records come out.
 """
 
+from nova.db.addresses import instance_uuid_by_address
 from nova.db.flavors import (
     flavor_create,
     flavor_delete,
@@ -41,8 +42,6 @@ from nova.db.instances import (
 )
 from nova.db.network_hosts import bridges_of_host, network_host_claim, network_host_release
 from nova.db.networks import (
-    instance_uuid_by_address,
-    instance_uuid_by_mac,
     network_claim_host,
     network_create,
     network_delete,
@@ -52,6 +51,9 @@ from nova.db.networks import (
     network_take_free,
     network_update,
     networks_changed,
+)
+from nova.db.nics import (
+    instance_uuid_by_mac,
     vifs_allocate,
     vifs_deallocate,
     vifs_of_instances,

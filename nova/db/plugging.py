@@ -10,7 +10,17 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from nova import exception
-from nova.db import models, networks, quotas, records, retry, security_groups, session
+from nova.db import (
+    addresses,
+    models,
+    networks,
+    nics,
+    quotas,
+    records,
+    retry,
+    security_groups,
+    session,
+)
 from nova.network import model
 
 
@@ -31,15 +41,14 @@ def vif_attach(
     :param nic: whose index does not matter.
     :param max_nics: how many the instance may have then; it has as many slots.
     :raises QuotaExceeded: it has that many already, or its project all that ``limits`` allows.
-    :raises InstanceNotFound: and what :func:`nova.db.networks.vifs_allocate` raises.
+    :raises InstanceNotFound: and what :func:`nova.db.nics.vifs_allocate` raises.
     """
     with session.database().writer() as db:
         project_id = quotas.lock_project_of(db, instance_uuid, limits)
         instance = _lock_instance(db, instance_uuid)
         network = networks.read_networks(db, {nic.network_uuid})[nic.network_uuid]
-        addresses = networks.families(network)
-        quotas.check_nics(db, project_id, limits, nics=1, fixed_ips=addresses)
-        present = networks.read_vifs(db, models.Vif.instance_uuid == instance_uuid)
+        quotas.check_nics(db, project_id, limits, nics=1, fixed_ips=networks.families(network))
+        present = nics.read_vifs(db, models.Vif.instance_uuid == instance_uuid)
         taken = {vif.slot for vif in present}
         slot = next((slot for slot in range(max_nics) if slot not in taken), None)
         if slot is None or len(present) >= max_nics:
@@ -54,7 +63,7 @@ def vif_attach(
             default_route=nic.default_route and not any(vif.default_route for vif in present),
         )
         instance.next_nic_index += 1
-        ids = networks.insert_vifs(
+        ids = nics.insert_vifs(
             db,
             instance_uuid,
             [wanted],
@@ -66,7 +75,7 @@ def vif_attach(
         if nic.fixed_ip is not None or network.cidr is not None:
             _take(db, network, ids[nic.uuid], nic.fixed_ip, quarantine_s)
         if nic.fixed_ip_v6 is not None:
-            networks.take_address_v6(db, network, ids[nic.uuid], nic.fixed_ip_v6)
+            addresses.take_address_v6(db, network, ids[nic.uuid], nic.fixed_ip_v6)
         security_groups.join(db, {ids[nic.uuid]: nic.security_groups})
         return _read(db, nic.uuid)
 
@@ -97,14 +106,14 @@ def _take(
     db: orm.Session, network: models.Network, vif_id: int, address: str | None, quarantine_s: int
 ) -> None:
     if address is not None:
-        networks.take_address(db, network, vif_id, address)
+        addresses.take_address(db, network, vif_id, address)
     else:
         free_since = models.utcnow() - datetime.timedelta(seconds=quarantine_s)
-        networks.take_any(db, network, vif_id, free_since)
+        addresses.take_any(db, network, vif_id, free_since)
 
 
 def _read(db: orm.Session, uuid: str) -> records.Vif:
-    found = networks.read_vifs(db, models.Vif.uuid == uuid)
+    found = nics.read_vifs(db, models.Vif.uuid == uuid)
     if not found:
         raise exception.VifNotFound(vif_id=uuid)
     return found[0]
@@ -133,12 +142,12 @@ def vif_free(uuid: str) -> records.Vif | None:
     """
     fixed_ip = models.FixedIp
     with session.database().writer() as db:
-        found = networks.read_vifs(db, models.Vif.uuid == uuid)
+        found = nics.read_vifs(db, models.Vif.uuid == uuid)
         if not found:
             return None
         (vif,) = found
         _lock_instance(db, vif.instance_uuid)
-        networks.free_addresses(db, fixed_ip.vif_id == vif.id)
+        addresses.free_addresses(db, fixed_ip.vif_id == vif.id)
         security_groups.leave(db, [vif.id])
         db.execute(sa.delete(models.Vif).where(models.Vif.id == vif.id))
         return vif
@@ -174,7 +183,7 @@ def vifs_unsettled(host: str) -> tuple[records.Vif, ...]:
     """The NICs of a host's instances that are being attached or detached."""
     moving = models.Vif.state != model.VifState.ACTIVE
     with session.database().reader() as db:
-        return networks.read_vifs(db, moving, models.Instance.host == host)
+        return nics.read_vifs(db, moving, models.Instance.host == host)
 
 
 @retry.on_deadlock
@@ -218,7 +227,7 @@ def vif_remove_address(uuid: str, address: str) -> records.Vif:
     fixed_ip = models.FixedIp
     with session.database().writer() as db:
         before = _read(db, uuid)
-        networks.free_addresses(db, fixed_ip.vif_id == before.id, fixed_ip.address == address)
+        addresses.free_addresses(db, fixed_ip.vif_id == before.id, fixed_ip.address == address)
         security_groups.touch(db, [before.id])
         db.expire_all()
         return _read(db, uuid)
