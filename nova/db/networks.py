@@ -281,9 +281,14 @@ def network_claim_host(uuid: str, host: str) -> records.Network:
         return _read(_row(db, uuid))
 
 
-def read_networks(db: orm.Session, uuids: set[str]) -> dict[str, models.Network]:
-    rows = db.scalars(sa.select(models.Network).where(models.Network.uuid.in_(uuids)))
-    found = {row.uuid: row for row in rows}
+def read_networks(
+    db: orm.Session, uuids: set[str], *, alone: bool = False
+) -> dict[str, models.Network]:
+    """:param alone: wait until no other transaction makes NICs on them, and let none begin."""
+    query = sa.select(models.Network).where(models.Network.uuid.in_(uuids))
+    if alone:
+        query = query.order_by(models.Network.id).with_for_update()
+    found = {row.uuid: row for row in db.scalars(query)}
     for uuid in uuids - found.keys():
         raise exception.NetworkNotFound(network_id=uuid)
     return found

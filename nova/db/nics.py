@@ -15,7 +15,6 @@ from nova.db import addresses, models, networks, quotas, records, retry, securit
 from nova.network import model
 
 
-@retry.on_deadlock
 def vifs_allocate(
     instance_uuid: str,
     wanted: Sequence[records.WantedNic],
@@ -38,11 +37,22 @@ def vifs_allocate(
     :raises MacInUse: a MAC address is taken; draw others and try again.
     :raises SecurityGroupNotFound:
     """
+    retry.alone_at_last(lambda alone: _allocate(instance_uuid, wanted, quarantine_s, limits, alone))
+
+
+@retry.on_deadlock
+def _allocate(
+    instance_uuid: str,
+    wanted: Sequence[records.WantedNic],
+    quarantine_s: int,
+    limits: quotas.NicLimits,
+    alone: bool,
+) -> None:
     now = models.utcnow()
     free_since = now - datetime.timedelta(seconds=quarantine_s)
     with session.database().writer() as db:
         project_id = quotas.lock_project_of(db, instance_uuid, limits)
-        on = networks.read_networks(db, {nic.network_uuid for nic in wanted})
+        on = networks.read_networks(db, {nic.network_uuid for nic in wanted}, alone=alone)
         needed = sum(networks.families(on[nic.network_uuid]) for nic in wanted)
         quotas.check_nics(db, project_id, limits, nics=len(wanted), fixed_ips=needed, pending=False)
         vif_ids = insert_vifs(db, instance_uuid, wanted, on)
@@ -81,6 +91,8 @@ def insert_vifs(
     slot: int | None = None,
     state: model.VifState = model.VifState.ACTIVE,
 ) -> dict[str, int]:
+    """The ids of the new rows, by uuid. A row locks that of its network, so that they are made in
+    the order in which all locks of networks are taken."""
     rows = [
         models.Vif(
             uuid=nic.uuid,
@@ -93,7 +105,7 @@ def insert_vifs(
             tag=nic.tag,
             state=state,
         )
-        for nic in wanted
+        for nic in sorted(wanted, key=lambda nic: (on[nic.network_uuid].id, nic.index))
     ]
     db.add_all(rows)
     try:

@@ -24,7 +24,6 @@ from nova.db import (
 from nova.network import model
 
 
-@retry.on_deadlock
 def vif_attach(
     instance_uuid: str,
     nic: records.WantedNic,
@@ -43,10 +42,24 @@ def vif_attach(
     :raises QuotaExceeded: it has that many already, or its project all that ``limits`` allows.
     :raises InstanceNotFound: and what :func:`nova.db.nics.vifs_allocate` raises.
     """
+    return retry.alone_at_last(
+        lambda alone: _attach(instance_uuid, nic, quarantine_s, max_nics, limits, alone)
+    )
+
+
+@retry.on_deadlock
+def _attach(
+    instance_uuid: str,
+    nic: records.WantedNic,
+    quarantine_s: int,
+    max_nics: int,
+    limits: quotas.NicLimits,
+    alone: bool,
+) -> records.Vif:
     with session.database().writer() as db:
         project_id = quotas.lock_project_of(db, instance_uuid, limits)
         instance = _lock_instance(db, instance_uuid)
-        network = networks.read_networks(db, {nic.network_uuid})[nic.network_uuid]
+        network = networks.read_networks(db, {nic.network_uuid}, alone=alone)[nic.network_uuid]
         quotas.check_nics(db, project_id, limits, nics=1, fixed_ips=networks.families(network))
         present = nics.read_vifs(db, models.Vif.instance_uuid == instance_uuid)
         taken = {vif.slot for vif in present}
@@ -186,7 +199,6 @@ def vifs_unsettled(host: str) -> tuple[records.Vif, ...]:
         return nics.read_vifs(db, moving, models.Instance.host == host)
 
 
-@retry.on_deadlock
 def vif_add_address(
     uuid: str, quarantine_s: int, limits: quotas.NicLimits = quotas.NO_LIMITS
 ) -> records.Vif:
@@ -196,14 +208,24 @@ def vif_add_address(
     :raises VifNotFound:
     :raises NoMoreFixedIps:
     """
-    fixed_ip = models.FixedIp
     instance_uuid = vif_get(uuid).instance_uuid
+    return retry.alone_at_last(
+        lambda alone: _add_address(uuid, instance_uuid, quarantine_s, limits, alone)
+    )
+
+
+@retry.on_deadlock
+def _add_address(
+    uuid: str, instance_uuid: str, quarantine_s: int, limits: quotas.NicLimits, alone: bool
+) -> records.Vif:
+    fixed_ip = models.FixedIp
     with session.database().writer() as db:
         project_id = quotas.lock_project_of(db, instance_uuid, limits)
         quotas.check_nics(db, project_id, limits, nics=0, fixed_ips=1)
         _lock_instance(db, instance_uuid)
         before = _read(db, uuid)
-        network = networks.read_networks(db, {before.network_uuid})[before.network_uuid]
+        found = networks.read_networks(db, {before.network_uuid}, alone=alone)
+        network = found[before.network_uuid]
         last = db.scalar(sa.select(sa.func.max(fixed_ip.place)).where(fixed_ip.vif_id == before.id))
         _take(db, network, before.id, None, quarantine_s)
         db.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Sequence
 import dataclasses
 import random
@@ -224,6 +225,51 @@ def test_parallel_allocations_share_no_address_and_lose_none() -> None:
         thread.join()
     assert sorted(outcomes) == ['allocated'] * 61 + ['refused'] * 3
     assert len(set(taken_addresses())) == 2 * 61
+
+
+@pytest.mark.parametrize(
+    ('ranges', 'fitting'),
+    # 61 addresses of a /26 are for NICs
+    [(['10.1.0.0/26'] * 4, 15), (['10.1.0.0/26', '10.2.0.0/26', '10.1.0.0/26', '10.3.0.0/26'], 30)],
+    ids=['four-of-one', 'two-of-one-and-one-of-two-others'],
+)
+def test_64_boots_of_four_nics_at_once(ranges: list[str], fitting: int) -> None:
+    """As many get all that they asked for as there is room for; the others get nothing, and are
+    told so. Each has its networks in an order of its own."""
+    networks = {cidr: stores.store_network(cidr) for cidr in dict.fromkeys(ranges)}
+    flavor = stores.store_flavor()
+    instances = [stores.store_instance(flavor) for _ in range(64)]
+    start = threading.Barrier(64)
+    outcomes: dict[str, str] = {}
+
+    def boot(number: int) -> None:
+        order = random.Random(number).sample(ranges, 4)
+        uuid = instances[number].uuid
+        start.wait()
+        try:
+            db.vifs_allocate(uuid, stores.build_nics(*(networks[cidr] for cidr in order)), 0)
+        except exception.NoMoreFixedIps:
+            outcomes[uuid] = 'refused'
+        except Exception as exc:
+            # a test must see what a thread dies of
+            outcomes[uuid] = repr(exc)
+        else:
+            outcomes[uuid] = 'allocated'
+
+    threads = [threading.Thread(target=boot, args=(number,)) for number in range(64)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert collections.Counter(outcomes.values()) == {'allocated': fitting, 'refused': 64 - fitting}
+    vifs = db.vifs_of_instances(list(outcomes))
+    assert {uuid: len(found) for uuid, found in vifs.items()} == {
+        uuid: 4 if outcome == 'allocated' else 0 for uuid, outcome in outcomes.items()
+    }
+    held = [address for found in vifs.values() for vif in found for address in vif.addresses]
+    assert len(held) == len(set(held)) == 4 * fitting
+    assert sorted(held) == taken_addresses()
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
