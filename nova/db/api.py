@@ -20,6 +20,7 @@ from nova.db.floating_ips import (
     floating_ip_pools,
     floating_ip_release,
     floating_ips_create,
+    floating_ips_of_instances,
 )
 from nova.db.hosts import (
     compute_node_get,
@@ -117,6 +118,7 @@ __all__ = [
     'floating_ip_pools',
     'floating_ip_release',
     'floating_ips_create',
+    'floating_ips_of_instances',
     'instance_claim',
     'instance_create',
     'instance_destroy',

@@ -79,6 +79,14 @@ def floating_ip_list(project_id: str | None = None) -> tuple[records.FloatingIp,
         return tuple(_read(found) for found in db.execute(_query(*mine)))
 
 
+def floating_ips_of_instances(uuids: Iterable[str]) -> dict[str, tuple[records.FloatingIp, ...]]:
+    """Those that lead to each instance; every uuid asked for is a key."""
+    wanted = list(uuids)
+    with session.database().reader() as db:
+        found = [_read(row) for row in db.execute(_query(_Vif.instance_uuid.in_(wanted)))]
+    return {uuid: tuple(one for one in found if one.instance_uuid == uuid) for uuid in wanted}
+
+
 def floating_ip_pools() -> tuple[str, ...]:
     """The names of the pools."""
     with session.database().reader() as db:

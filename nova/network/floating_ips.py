@@ -45,6 +45,11 @@ class API:
         """Those that the caller's project holds."""
         return db.floating_ip_list(str(context.project_id))
 
+    def of_servers(self, uuids: Sequence[str]) -> dict[str, tuple[records.FloatingIp, ...]]:
+        """Those that lead to each server, for whoever may see the server; every uuid asked for is
+        a key."""
+        return db.floating_ips_of_instances(uuids)
+
     def get_floating_ip(
         self, context: nova_context.RequestContext, number: str
     ) -> records.FloatingIp:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
+from typing import Any
 
 from nova import exception
 from nova.api.call import Answer, Call
@@ -14,17 +15,21 @@ from nova.network import model
 
 def index_ips(call: Call, server_id: str) -> Answer:
     """``GET /servers/{server_id}/ips``"""
-    _, network_info = _get(call, server_id)
-    return Answer({'addresses': addresses.render_addresses(network_info)})
+    return Answer({'addresses': _render_ips(call, server_id)})
 
 
 def show_ips(call: Call, server_id: str, label: str) -> Answer:
     """``GET /servers/{server_id}/ips/{label}``"""
-    _, network_info = _get(call, server_id)
-    found = addresses.render_addresses(network_info)
+    found = _render_ips(call, server_id)
     if label not in found:
         raise exception.NetworkNotFound(network_id=label)
     return Answer({label: found[label]})
+
+
+def _render_ips(call: Call, server_id: str) -> dict[str, list[dict[str, Any]]]:
+    instance, network_info = _get(call, server_id)
+    found = call.network.floating_ips.of_servers([instance.uuid])
+    return addresses.render_addresses(network_info, found.get(instance.uuid, ()))
 
 
 def index(call: Call, server_id: str) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 import contextlib
+import dataclasses
 import secrets
 from typing import Any
 
@@ -159,9 +160,8 @@ def index(call: Call) -> Answer:
 def detail(call: Call) -> Answer:
     """``GET /servers/detail``"""
     found, page = _find(call, 'servers/detail')
-    infos = call.network.network_infos([instance.uuid for instance in found])
-    seen, names = _seen(call), _group_names(call, found, infos)
-    return Answer({'servers': [_render(call, i, infos, seen, names) for i in found], **page})
+    known = _know(call, found)
+    return Answer({'servers': [_render(call, instance, known) for instance in found], **page})
 
 
 def _find(call: Call, path: str) -> tuple[list[records.Instance], dict[str, Any]]:
@@ -226,9 +226,7 @@ def _parse_states(query: Mapping[str, str]) -> list[records.VmState] | None:
 def show(call: Call, server_id: str) -> Answer:
     """``GET /servers/{server_id}``"""
     instance = call.compute.get(call.context, server_id)
-    infos = call.network.network_infos([instance.uuid])
-    names = _group_names(call, [instance], infos)
-    return Answer({'server': _render(call, instance, infos, _seen(call), names)})
+    return Answer({'server': _render(call, instance, _know(call, [instance]))})
 
 
 def update(call: Call, server_id: str) -> Answer:
@@ -239,6 +237,7 @@ def update(call: Call, server_id: str) -> Answer:
     view = servers.render_updated(
         instance,
         infos.get(instance.uuid, model.NetworkInfo()),
+        call.network.floating_ips.of_servers([instance.uuid]).get(instance.uuid, ()),
         version=call.version,
         urls=call.urls,
         seen=_seen(call),
@@ -274,18 +273,35 @@ def _group_names(
     return {key: security_groups.render_names(of_one, groups) for key, of_one in uuids.items()}
 
 
-def _render(
-    call: Call,
-    instance: records.Instance,
-    infos: Mapping[str, model.NetworkInfo],
-    seen: servers.Seen,
-    names: Mapping[str, list[dict[str, str]]],
-) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What answers say of servers besides what they are, by server."""
+
+    infos: Mapping[str, model.NetworkInfo]
+    floating_ips: Mapping[str, Sequence[records.FloatingIp]]
+    names: Mapping[str, list[dict[str, str]]]
+    seen: servers.Seen
+
+
+def _know(call: Call, found: Sequence[records.Instance]) -> _Known:
+    """By a few queries for all of them."""
+    uuids = [instance.uuid for instance in found]
+    infos = call.network.network_infos(uuids)
+    return _Known(
+        infos=infos,
+        floating_ips=call.network.floating_ips.of_servers(uuids),
+        names=_group_names(call, found, infos),
+        seen=_seen(call),
+    )
+
+
+def _render(call: Call, instance: records.Instance, known: _Known) -> dict[str, Any]:
     return servers.render_detail(
         instance,
-        infos.get(instance.uuid, model.NetworkInfo()),
-        group_names=names[instance.uuid],
+        known.infos.get(instance.uuid, model.NetworkInfo()),
+        known.floating_ips.get(instance.uuid, ()),
+        group_names=known.names[instance.uuid],
         version=call.version,
         urls=call.urls,
-        seen=seen,
+        seen=known.seen,
     )

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 import uuid
 
 import netaddr
 
+from nova.db import records
 from nova.network import model
 
 
 def render_addresses(
-    network_info: model.NetworkInfo, *, extended: bool = False
+    network_info: model.NetworkInfo,
+    floating_ips: Iterable[records.FloatingIp] = (),
+    *,
+    extended: bool = False,
 ) -> dict[str, list[dict[str, Any]]]:
-    """The addresses by the label of their network, in NIC order. Two NICs on networks of one
-    label stand in one list; ``extended`` tells them apart by their MACs."""
+    """The addresses by the label of their network, in NIC order, those of a NIC followed by the
+    floating IPs that lead to them. Two NICs on networks of one label stand in one list;
+    ``extended`` tells them apart by their MACs."""
+    leading = {(one.network_uuid, one.fixed_ip): one.address for one in floating_ips}
     found: dict[str, list[dict[str, Any]]] = {}
     for vif in network_info:
+        keys = [(vif.network.id, address) for address in vif.addresses]
         entries = found.setdefault(vif.network.label, [])
-        entries.extend(_render_address(vif, address, extended) for address in vif.addresses)
+        entries += [_render_address(vif, address, 'fixed', extended) for address in vif.addresses]
+        entries += [
+            _render_address(vif, leading[key], 'floating', extended)
+            for key in keys
+            if key in leading
+        ]
     return found
 
 
-def _render_address(vif: model.VIF, address: str, extended: bool) -> dict[str, Any]:
+def _render_address(vif: model.VIF, address: str, kind: str, extended: bool) -> dict[str, Any]:
     view: dict[str, Any] = {'version': netaddr.IPAddress(address).version, 'addr': address}
     if extended:
-        view |= {'OS-EXT-IPS:type': 'fixed', 'OS-EXT-IPS-MAC:mac_addr': vif.mac}
+        view |= {'OS-EXT-IPS:type': kind, 'OS-EXT-IPS-MAC:mac_addr': vif.mac}
     return view
 
 

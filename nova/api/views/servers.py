@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 import datetime
 import hashlib
@@ -74,6 +74,7 @@ def render_created(instance: records.Instance, password: str, urls: links.Links)
 def render_updated(
     instance: records.Instance,
     network_info: model.NetworkInfo,
+    floating_ips: Sequence[records.FloatingIp],
     *,
     version: microversion.Version,
     urls: links.Links,
@@ -99,7 +100,7 @@ def render_updated(
         },
         'created': render_time(instance.created_at),
         'updated': render_time(instance.updated_at),
-        'addresses': addresses.render_addresses(network_info),
+        'addresses': addresses.render_addresses(network_info, floating_ips),
         'accessIPv4': '',
         'accessIPv6': '',
         'links': urls.of('servers', instance.uuid),
@@ -121,6 +122,7 @@ def render_updated(
 def render_detail(
     instance: records.Instance,
     network_info: model.NetworkInfo,
+    floating_ips: Sequence[records.FloatingIp],
     *,
     version: microversion.Version,
     urls: links.Links,
@@ -128,8 +130,10 @@ def render_detail(
     group_names: list[dict[str, str]],
 ) -> dict[str, Any]:
     """All that may be seen of a server."""
-    view = render_updated(instance, network_info, version=version, urls=urls, seen=seen)
-    view['addresses'] = addresses.render_addresses(network_info, extended=True)
+    view = render_updated(
+        instance, network_info, floating_ips, version=version, urls=urls, seen=seen
+    )
+    view['addresses'] = addresses.render_addresses(network_info, floating_ips, extended=True)
     view |= {
         'key_name': instance.key_name,
         'config_drive': 'True' if instance.config_drive else '',

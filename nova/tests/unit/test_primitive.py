@@ -112,6 +112,7 @@ def test_every_class_of_ours_is_in_these_tests() -> None:
         model.Network,
         model.Subnet,
         model.Route,
+        records.NewInstance,
         records.NewNetwork,
         records.NewRule,
     }

@@ -27,8 +27,8 @@ from nova.db import api as db
 from nova.db import records
 from nova.image import glance
 from nova.network import api as network_api
+from nova.network import floating_ips, reach, security_groups, topology
 from nova.network import manager as network_manager
-from nova.network import reach, security_groups, topology
 from nova.network import rpcapi as network_rpcapi
 from nova.scheduler import manager as scheduler_manager
 from nova.scheduler import placing
@@ -150,7 +150,12 @@ def cloud(local_services: rpc.Local) -> Cloud:
     stores.store_flavor('small')
     driver, images, applied = fake.FakeDriver(), Images(), Applied()
     conf = _build_conf()
-    networks = network_api.API(max_nics_per_server=conf.api.max_nics_per_server)
+    networks = network_api.API(
+        max_nics_per_server=conf.api.max_nics_per_server,
+        floating=floating_ips.API(
+            quota.from_conf(conf), refresh=network_rpcapi.NetworkAPI().setup_networks_on_host
+        ),
+    )
     network = network_manager.NetworkService(
         options=topology.HostOptions(
             host=HOST,

@@ -133,6 +133,21 @@ def test_it_leads_to_the_nic_with_the_default_route(
     assert hosts.refreshed == [('host2', (two.uuid,))]
 
 
+def test_what_leads_to_which_server(api: floating_ips.API, flavor: records.Flavor) -> None:
+    network = make_network(1)
+    servers = [make_nics(flavor, seed, network) for seed in (1, 2, 3)]
+    held = [api.allocate(CONTEXT, None) for _ in servers[:2]]
+    for one, (_, network_info) in zip(held, servers, strict=False):
+        api.associate(CONTEXT, network_info, one.address, None)
+    uuids = [instance.uuid for instance, _ in servers]
+    found = api.of_servers(uuids)
+    assert {uuid: [one.address for one in ones] for uuid, ones in found.items()} == {
+        uuids[0]: [held[0].address],
+        uuids[1]: [held[1].address],
+        uuids[2]: [],
+    }
+
+
 def test_it_moves_and_both_networks_are_told(
     api: floating_ips.API, hosts: Hosts, flavor: records.Flavor
 ) -> None:

@@ -43,6 +43,13 @@ def test_the_sdk_gives_a_guest_a_floating_ip(cloud: clouds.Cloud) -> None:
                 fixed,
                 server.uuid,
             )
+            (entry,) = [
+                entry
+                for entry in server.show()['addresses']['net-a']
+                if entry['OS-EXT-IPS:type'] == 'floating'
+            ]
+            assert (entry['addr'], entry['version']) == (found['ip'], 4)
+            assert entry['OS-EXT-IPS-MAC:mac_addr'] == server.interfaces()[0]['mac_addr']
             ping = ['busybox', 'ping', '-c', '1', '-W', '5', found['ip']]
             assert '1 packets received' in sandbox.output(*ping)
 

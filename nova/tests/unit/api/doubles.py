@@ -322,6 +322,8 @@ class MemoryFloatingIps:
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
+        #: by server; none, for most tests are not about them
+        self.leading: dict[str, Sequence[records.FloatingIp]] = {}
         self.one = records.FloatingIp(
             id=1,
             address='192.0.2.1',
@@ -337,6 +339,9 @@ class MemoryFloatingIps:
 
     def list_floating_ips(self, context: Context) -> Sequence[records.FloatingIp]:
         return [self.one]
+
+    def of_servers(self, uuids: Sequence[str], /) -> Mapping[str, Sequence[records.FloatingIp]]:
+        return {uuid: self.leading.get(uuid, ()) for uuid in uuids}
 
     def get_floating_ip(self, context: Context, number: str, /) -> records.FloatingIp:
         if number != '1':

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -70,3 +71,37 @@ def test_what_makes_no_sense(client: doubles.Client, body: Any) -> None:
 
 def test_one_that_is_not_there(client: doubles.Client) -> None:
     assert client.send('GET', '/os-floating-ips/2').status_code == 404
+
+
+def test_a_floating_ip_is_among_the_addresses_of_its_nic(client: doubles.Client) -> None:
+    (first, *others) = client.network.infos[doubles.server_uuid(1)]
+    one = dataclasses.replace(
+        client.network.floating_ips.one,
+        fixed_ip=first.addresses[0],
+        network_uuid=first.network.id,
+    )
+    client.network.floating_ips.leading[doubles.server_uuid(1)] = [one]
+    path = f'/servers/{doubles.server_uuid(1)}'
+    shown = client.send('GET', path).json['server']['addresses']
+    assert shown['net'][:2] == [
+        {
+            'version': 4,
+            'addr': first.addresses[0],
+            'OS-EXT-IPS:type': 'fixed',
+            'OS-EXT-IPS-MAC:mac_addr': first.mac,
+        },
+        {
+            'version': 4,
+            'addr': '192.0.2.1',
+            'OS-EXT-IPS:type': 'floating',
+            'OS-EXT-IPS-MAC:mac_addr': first.mac,
+        },
+    ]
+    kinds = [entry['OS-EXT-IPS:type'] for entries in shown.values() for entry in entries]
+    assert kinds.count('floating') == 1
+    assert others
+    listed = client.send('GET', '/servers/detail').json['servers'][0]['addresses']
+    assert listed == shown
+    ips = client.send('GET', f'{path}/ips').json['addresses']
+    assert ips['net'][1] == {'version': 4, 'addr': '192.0.2.1'}
+    assert client.send('GET', f'{path}/ips/net').json['net'] == ips['net']
