@@ -128,6 +128,14 @@ def test_what_cannot_be_attached(cloud: Cloud, body: dict[str, Any], status: int
     assert len(server.guest()) == 1
 
 
+def test_a_nic_that_is_not_there_is_not_detached(cloud: Cloud) -> None:
+    server, other = Server(cloud), Server(cloud)
+    for port_id in (other.ports()[0], '44444444-0000-4000-8000-000000000001', 'x'):
+        path = f'/servers/{server.uuid}/os-interface/{port_id}'
+        assert cloud.send('DELETE', path).status_code == 404
+    assert (len(server.guest()), len(other.guest())) == (1, 1)
+
+
 def test_sixteen_and_no_more(cloud: Cloud) -> None:
     server = Server(cloud)
     for _ in range(15):

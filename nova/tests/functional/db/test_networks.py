@@ -364,12 +364,15 @@ def test_no_row_of_ipv6_stays_with_the_network_after_its_nics() -> None:
     db.network_delete(network.uuid)
 
 
-def test_one_ipv6_address_asked_for_by_many_at_once_is_given_to_one() -> None:
-    network = store_v6()
+@pytest.mark.parametrize(
+    ('field', 'address'), [('fixed_ip', '10.1.0.5'), ('fixed_ip_v6', 'fd00:1::5')]
+)
+def test_one_address_asked_for_by_many_at_once_is_given_to_one(field: str, address: str) -> None:
+    network = store_v6(cidr='10.1.0.0/29') if field == 'fixed_ip' else store_v6()
     flavor = stores.store_flavor()
     instances = [stores.store_instance(flavor) for _ in range(8)]
     wanted = [
-        dataclasses.replace(nic, fixed_ip_v6='fd00:1::5')
+        dataclasses.replace(nic, **{field: address})  # type: ignore[arg-type]
         for nic in stores.build_nics(*[network] * len(instances))
     ]
     outcomes: list[str] = []
@@ -390,7 +393,7 @@ def test_one_ipv6_address_asked_for_by_many_at_once_is_given_to_one() -> None:
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == ['given'] + ['taken'] * 7
-    assert taken_addresses() == ['fd00:1::5']
+    assert taken_addresses() == [address]
 
 
 # --- VLANs and projects
@@ -405,6 +408,21 @@ def test_a_vlan_of_a_physical_network_is_one_networks() -> None:
     # untagged networks have none
     store_v6(physical_network='a')
     store_v6(physical_network='a')
+
+
+def test_when_the_networks_of_a_host_were_changed() -> None:
+    served, shared, others = (store_v6(vlan=n, physical_network='a') for n in (1, 2, 3))
+    db.network_claim_host(served.uuid, 'one')
+    db.network_claim_host(others.uuid, 'two')
+    with session.database().writer() as connection:
+        row = connection.get_one(models.Network, shared.id)
+        row.multi_host = True
+        row.hosts.append(models.NetworkHost(host='one', address=None))
+    before = db.networks_changed('one')
+    assert before.keys() == {served.uuid, shared.uuid}
+    changed = db.network_update(shared.uuid, mtu=1400)
+    assert db.networks_changed('one') == {**before, shared.uuid: changed.updated_at}
+    assert changed.updated_at > before[shared.uuid]
 
 
 def test_a_free_network_goes_to_one_project() -> None:

@@ -153,6 +153,15 @@ def test_who_may_delete_which_network() -> None:
     assert db.network_list() == ()
 
 
+def test_a_label_of_two_networks() -> None:
+    networks = [API.create_network(spec(f'10.{number}.0.0/29')) for number in range(2)]
+    assert len({network.label for network in networks}) == 1
+    with pytest.raises(exception.InvalidInput, match='2 networks fit; name one by its uuid'):
+        API.choose_network('red', 'net', None)
+    chosen = API.choose_network('red', networks[1].uuid, None)
+    assert chosen.network_uuid == networks[1].uuid
+
+
 # --- projects and hosts of networks
 
 

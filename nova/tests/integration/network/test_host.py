@@ -111,6 +111,53 @@ def test_a_gateway_that_is_not_the_host_is_given_and_not_taken(
     assert host.addresses(B.bridge) == {'10.1.0.2/24'}
 
 
+def test_other_addresses_on_the_bridge_do_not_silence_dhcp(host: Host, guest: MakeGuest) -> None:
+    run('ip', 'link', 'add', A.bridge, 'type', 'bridge', 'forward_delay', '0')
+    run('ip', 'link', 'set', A.bridge, 'up')
+    for address in ('192.0.2.1/24', 'fd00:9::1/64'):
+        run('ip', 'address', 'add', address, 'dev', A.bridge)
+    nic = samples.vif(1, A)
+    apply(host, nic)
+
+    lease = guest(A.bridge, nic.mac).lease()
+
+    assert lease is not None
+    assert (lease['ip'], lease['serverid']) == ('10.0.0.11', '10.0.0.1')
+
+
+def test_another_address_of_the_range_is_refused(host: Host) -> None:
+    """DHCP would be answered with it, and the filters of the guests let only the network's in."""
+    run('ip', 'link', 'add', A.bridge, 'type', 'bridge')
+    run('ip', 'address', 'add', '10.0.0.200/24', 'dev', A.bridge)
+    failed = host.networks.apply(plan(host, samples.vif(1, A)))
+    assert f'{A.bridge} has 10.0.0.200, which is in 10.0.0.0/24' in failed[A.uuid].message
+    run('ip', 'address', 'del', '10.0.0.200/24', 'dev', A.bridge)
+    apply(host, samples.vif(1, A))
+    assert host.addresses(A.bridge) == {'10.0.0.1/24'}
+
+
+def test_a_host_that_drops_by_default(host: Host, guest: MakeGuest) -> None:
+    """With the rules of the installation guide its guests are served, also after a restart;
+    without them they are not, so that the rules are the reason."""
+    nic = samples.vif(1, A)
+    apply(host, nic)
+    machine = guest(A.bridge, nic.mac)
+    rule = 'type filter hook input priority 0; policy drop;'
+    run('nft', f'table inet filter {{\nchain input {{\n{rule}\n}}\n}}\n')
+    assert machine.lease(tries=2) is None
+    run('nft', 'delete', 'table', 'inet', 'filter')
+
+    guide = pathlib.Path(__file__).parents[4] / 'doc/source/install/index.rst'
+    rules = guide.read_text().partition('    table inet filter {\n')
+    run('nft', ''.join(rules[1:]))
+    assert machine.lease() is not None
+    os.kill(host.pid(A.uuid) or 0, signal.SIGKILL)
+    wait_for(lambda: host.pid(A.uuid) is None)
+    apply(host, nic)
+    assert machine.lease() is not None
+    machine.run('busybox', 'ping', '-c', '1', '-W', '5', '10.0.0.1')
+
+
 def test_two_nics_of_an_instance_on_one_network(host: Host, guest: MakeGuest) -> None:
     first = samples.vif(1, A, hostname='twin')
     second = samples.vif(2, A, hostname='twin', index=1, default_route=False)
