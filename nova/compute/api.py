@@ -5,106 +5,16 @@ Authorization is the HTTP layer's; here a project sees its own instances and an 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any
 import uuid
-
-import re2
 
 from nova import context as nova_context
 from nova import exception, liveness, quota
-from nova.compute import names
+from nova.compute import checks, names, ports
 from nova.db import api as db
 from nova.db import records
 from nova.network import model
-
-
-class Images(Protocol):
-    """Glance, as far as a create request needs it."""
-
-    def show(self, context: nova_context.RequestContext, image_id: str) -> Any: ...
-
-
-class Networks(Protocol):
-    """The networks, as far as requests need them."""
-
-    def validate_requested(
-        self,
-        context: nova_context.RequestContext,
-        requested: tuple[records.RequestedNetwork, ...],
-        security_groups_asked: tuple[str, ...],
-    ) -> tuple[records.RequestedNetwork, ...]: ...
-
-    def choose_network(
-        self,
-        project_id: str,
-        network: str | None,
-        fixed_ip: str | None,
-        security_groups_asked: tuple[str, ...] = ...,
-    ) -> records.RequestedNetwork: ...
-
-    def network_infos(self, instance_uuids: Sequence[str]) -> dict[str, model.NetworkInfo]: ...
-
-
-class NetworkRpc(Protocol):
-    def deallocate_for_instance(
-        self, context: nova_context.RequestContext, *, instance_uuid: str
-    ) -> None: ...
-
-
-class ComputeRpc(Protocol):
-    def terminate_instance(
-        self, context: nova_context.RequestContext, *, host: str, instance_uuid: str
-    ) -> None: ...
-
-    def attach_interface(
-        self,
-        context: nova_context.RequestContext,
-        *,
-        host: str,
-        instance_uuid: str,
-        requested_network: records.RequestedNetwork,
-    ) -> model.VIF: ...
-
-    def detach_interface(
-        self, context: nova_context.RequestContext, *, host: str, instance_uuid: str, vif_id: str
-    ) -> None: ...
-
-    def add_fixed_ip(
-        self, context: nova_context.RequestContext, *, host: str, instance_uuid: str, vif_id: str
-    ) -> model.VIF: ...
-
-    def remove_fixed_ip(
-        self,
-        context: nova_context.RequestContext,
-        *,
-        host: str,
-        instance_uuid: str,
-        vif_id: str,
-        address: str,
-    ) -> model.VIF: ...
-
-    def stop_instance(
-        self, context: nova_context.RequestContext, *, host: str, instance_uuid: str
-    ) -> None: ...
-
-    def start_instance(
-        self, context: nova_context.RequestContext, *, host: str, instance_uuid: str
-    ) -> None: ...
-
-    def reboot_instance(
-        self, context: nova_context.RequestContext, *, host: str, instance_uuid: str, hard: bool
-    ) -> None: ...
-
-    def get_console_output(
-        self, context: nova_context.RequestContext, *, host: str, instance_uuid: str
-    ) -> str: ...
-
-
-class SchedulerRpc(Protocol):
-    def schedule_instance(
-        self, context: nova_context.RequestContext, *, instance_uuid: str
-    ) -> None: ...
 
 
 class API:
@@ -113,11 +23,11 @@ class API:
     def __init__(
         self,
         *,
-        images: Images,
-        networks: Networks,
-        network_rpc: NetworkRpc,
-        compute_rpc: ComputeRpc,
-        scheduler_rpc: SchedulerRpc,
+        images: ports.Images,
+        networks: ports.Networks,
+        network_rpc: ports.NetworkRpc,
+        compute_rpc: ports.ComputeRpc,
+        scheduler_rpc: ports.SchedulerRpc,
         service_down_time_s: int,
         quotas: quota.Quotas | None = None,
     ) -> None:
@@ -167,10 +77,10 @@ class API:
         """
         limits = self.quotas.limits(str(context.project_id))
         flavor = self.flavor_get(context, flavor_ref)
-        _check_image(self._images.show(context, image_ref), flavor)
+        checks.check_image(self._images.show(context, image_ref), flavor)
         networks = self._networks.validate_requested(context, requested_networks, security_groups)
-        _check_counts(min_count, max_count, networks)
-        _check_of_one_server(limits, metadata or {}, networks)
+        checks.check_counts(min_count, max_count, networks)
+        checks.check_of_one_server(limits, metadata or {}, networks)
         reservation_id = f'r-{uuid.uuid4().hex[:8]}'
         new = []
         for index, display_name in enumerate(names.build_display_names(name, max_count)):
@@ -223,7 +133,7 @@ class API:
             not an instance.
         """
         wanted = dict(filters or {})
-        name = _compile(wanted.pop('name', None))
+        name = checks.compile_pattern(wanted.pop('name', None))
         only_uuid = wanted.pop('uuid', None)
         project_id = wanted.pop('project_id', None)
         query = {
@@ -527,61 +437,3 @@ def _check_changeable(
             state=instance.task_state or instance.vm_state,
         )
     return instance.host
-
-
-def _check_image(image: Any, flavor: records.Flavor) -> None:
-    if image.status != 'active':
-        raise exception.ImageUnacceptable(
-            image_id=image.id, reason=f'its status is {image.status}, not active'
-        )
-    if image.min_ram_mb > flavor.memory_mb:
-        raise exception.ImageUnacceptable(
-            image_id=image.id,
-            reason=f'it needs {image.min_ram_mb} MiB of memory, flavor {flavor.name} has '
-            f'{flavor.memory_mb}',
-        )
-    if flavor.root_gb and image.min_disk_gb > flavor.root_gb:
-        raise exception.ImageUnacceptable(
-            image_id=image.id,
-            reason=f'it needs {image.min_disk_gb} GiB of disk, flavor {flavor.name} has '
-            f'{flavor.root_gb}',
-        )
-
-
-def _check_counts(
-    min_count: int, max_count: int, networks: tuple[records.RequestedNetwork, ...]
-) -> None:
-    if min_count > max_count:
-        raise exception.InvalidInput(
-            field='min_count', reason=f'{min_count} is more than max_count {max_count}'
-        )
-    if max_count > 1 and any(network.fixed_ip for network in networks):
-        raise exception.InvalidInput(
-            field='networks', reason='a fixed_ip can be given to one server only'
-        )
-
-
-def _check_of_one_server(
-    limits: Mapping[str, int],
-    metadata: Mapping[str, str],
-    networks: tuple[records.RequestedNetwork, ...],
-) -> None:
-    """Those quotas that each server has for itself."""
-    for resource, wanted in (
-        ('metadata_items', len(metadata)),
-        ('interfaces_per_server', len(networks)),
-    ):
-        if 0 <= limits[resource] < wanted:
-            raise exception.QuotaExceeded(
-                resource=resource, allowed=limits[resource], requested=wanted
-            )
-
-
-def _compile(pattern: str | None) -> Any:
-    """RE2 matches in linear time, so that no pattern can hold up the service."""
-    if pattern is None:
-        return None
-    try:
-        return re2.compile(pattern)
-    except re2.error as exc:
-        raise exception.InvalidInput(field='name', reason=f'{pattern!r}: {exc}') from exc
