@@ -11,7 +11,7 @@ import pytest
 from lab import clients, compute, guest_report, rest
 from lab.guest_console import Console
 from lab.identity import DEMO
-from lab.sandbox import wait_until
+from lab.sandbox import CommandError, wait_until
 from nova.tests.integration.cloud import clouds
 
 pytestmark = pytest.mark.root
@@ -125,6 +125,11 @@ def test_several_networks_and_whose_they_are(cloud: clouds.Cloud) -> None:
         seen = {n['id'] for n in cloud.user.get('/os-networks')['networks']}
         assert seen & set(ids) == {ids[0], ids[2]}
         assert cloud.api.call('POST', '/os-networks/add', {'id': ids[0]}).status == 404
+
+        for label in ('a,b', 'a"b', 'a\nb', 'n\u00e4t'):
+            for command in (['create', '--range', '10.74.0.0/24'], ['modify', ids[0]]):
+                with pytest.raises(CommandError, match='Invalid label'):
+                    compute.manage(cloud.sandbox, 'network', *command, '--label', label)
 
         path = f'/os-networks/{ids[1]}'
         host = compute.services(cloud.sandbox)[0]['host']
