@@ -128,18 +128,30 @@ def ensure_address(name: str, address: str, prefix_length: int, preferred: bool 
     :param preferred: False has what is sent first, not in answer, come from another address if
         there is one (of IPv6: RFC 4862, section 5.5.4).
     :returns: whether it was added now.
-    :raises OSError: ENODEV, there is no such device.
+    :raises OSError: ENODEV, there is no such device; EADDRINUSE, it has another address of that
+        IPv4 range, which a DHCP server would answer with (the kernel takes the first for its own).
     """
     with _netlink() as ipr:
         index = _get(ipr, name)['index']
-        if (address, prefix_length) in _addresses(ipr, index):
+        present = _addresses(ipr, index)
+        if (address, prefix_length) in present:
             return False
+        _check_alone(name, address, prefix_length, present)
         options = {'flags': _NODAD} if ':' in address else {}
         if not preferred:
             options |= {'preferred_lft': 0, 'valid_lft': _FOR_EVER}
         with _no_error(errno.EEXIST):
             ipr.addr('add', index=index, address=address, prefixlen=prefix_length, **options)
         return True
+
+
+def _check_alone(
+    name: str, address: str, prefix_length: int, present: set[tuple[str, int]]
+) -> None:
+    wanted = ipaddress.ip_network(f'{address}/{prefix_length}', strict=False)
+    for other, _length in sorted(present):
+        if wanted.version == 4 and ipaddress.ip_address(other) in wanted:
+            raise OSError(errno.EADDRINUSE, f'{name} has {other}, which is in {wanted}')
 
 
 @privileged.network.entrypoint
