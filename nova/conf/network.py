@@ -119,6 +119,16 @@ Pairs of networks, by uuid or label, that this host forwards between: ``red:blue
 forwards between no others: networks are apart even if one host is the gateway of both.
 """,
     ),
+    cfg.BoolOpt(
+        'host_table',
+        default=True,
+        help="""
+Whether this host has the table ``inet nova-nat`` of nftables, which keeps networks apart,
+translates addresses and keeps guests from the host's own services. Turn it off only where the
+kernel has no such tables: this host then serves networks whose gateway is elsewhere, and nothing
+but the operator's own rules keeps guests from the host's services.
+""",
+    ),
     cfg.StrOpt(
         'floating_interface',
         help="""

@@ -506,7 +506,7 @@ def from_conf(conf: Any) -> NetworkService:
     return NetworkService(
         options=options,
         apply=linux_host.HostNetworks(conf.run_path).apply,
-        apply_reach=nat.Forwarding(conf.run_path).apply,
+        apply_reach=nat.Forwarding(conf.run_path, has_table=group.host_table).apply,
         reach_options=reach.Options(
             default_egress=group.egress_interface,
             egress=dict(group.network_egress),

@@ -76,9 +76,10 @@ class Floating:
 class Reach:
     """``allowed`` are pairs (in, out) of bridges between which is forwarded. ``floating`` are the
     floating IPs that lead here; this host has them on ``floating_interface`` (None: somebody
-    routes them to it). ``ranges`` are those of the networks. ``guarded`` are the bridges from which
-    only the services for guests are reached. ``edges`` are the ports by which bridges lead to other
-    hosts that serve their own guests."""
+    routes them to it). ``ranges`` are those of the networks. ``is_gateway`` says whether the host
+    is the gateway of one of them. ``guarded`` are the bridges from which only the services for
+    guests are reached. ``edges`` are the ports by which bridges lead to other hosts that serve
+    their own guests."""
 
     bridges: tuple[str, ...] = ()
     allowed: tuple[tuple[str, str], ...] = ()
@@ -88,6 +89,7 @@ class Reach:
     ranges: tuple[str, ...] = ()
     guarded: tuple[str, ...] = ()
     edges: tuple[str, ...] = ()
+    is_gateway: bool = False
 
 
 def plan_reach(
@@ -121,6 +123,9 @@ def plan_reach(
         ),
         floating_interface=interface,
         ranges=tuple(sorted(str(netaddr.IPNetwork(n.cidr).cidr) for n in networks if n.cidr)),
+        is_gateway=any(
+            n.gateway_v6 is not None or n.gateway == n.dhcp_server is not None for n in networks
+        ),
         bridges=tuple(sorted(bridges)),
         guarded=tuple(sorted({n.bridge for n in networks if n.kind is not model.NetworkKind.FLAT})),
         allowed=tuple(sorted(set(pairs))),

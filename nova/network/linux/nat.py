@@ -23,10 +23,12 @@ class Forwarding:
     """What this host forwards and translates.
 
     :param run_path: the folder for what does not outlive a boot.
+    :param has_table: whether this host may have a table of ours.
     """
 
-    def __init__(self, run_path: str) -> None:
+    def __init__(self, run_path: str, *, has_table: bool = True) -> None:
         self._note = pathlib.Path(run_path) / 'floating.json'
+        self._has_table = has_table
         self._written: tuple[str, ...] | None = None
         self._written_edges: tuple[str, ...] | None = None
 
@@ -35,9 +37,13 @@ class Forwarding:
 
         :param afresh: write it even if nothing has changed since it was last written; somebody
             else may have changed the table.
-        :raises NetworkSetupFailed: the kernel or libnftables refused.
+        :raises NetworkSetupFailed: the kernel or libnftables refused; or there is to be no table,
+            and this host is the gateway of a network, or has a floating IP.
         """
         self._apply_edges(wanted, afresh)
+        if not self._has_table:
+            _check_not_needed(wanted)
+            return
         commands = reach.render_table(wanted)
         if commands == self._written and not afresh:
             return
@@ -93,3 +99,14 @@ class Forwarding:
         part = self._note.with_suffix('.part')
         part.write_text(json.dumps(noted))
         part.replace(self._note)
+
+
+def _check_not_needed(wanted: reach.Reach) -> None:
+    """A host that is no network's gateway forwards nothing of theirs, by the switches of its
+    devices.
+
+    :raises NetworkSetupFailed: it is one.
+    """
+    if wanted.is_gateway or wanted.floating:
+        reason = 'this host has no table (host_table), and cannot be the gateway of a network'
+        raise exception.NetworkSetupFailed(network='forwarding', reason=reason)
