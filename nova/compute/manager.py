@@ -554,7 +554,9 @@ class ComputeManager:
 def _visible_text(exc: exception.NovaException) -> str:
     """What a tenant may read of an error (OSSA-2019-003): its text if that is meant for them,
     otherwise its kind."""
-    return exc.message if exc.safe else f'The compute host failed: {type(exc).__name__}.'
+    # what oslo.messaging adds to the class of an error of another process
+    kind = type(exc).__name__.removesuffix('_Remote')
+    return exc.message if exc.safe else f'The compute host failed: {kind}.'
 
 
 def _check_settled(instance: records.Instance, method: str) -> records.Instance:
