@@ -7,7 +7,6 @@ Sources: the comments of Debian's qemu.conf, libvirtd.conf and virtlogd.conf.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 import shutil
 
@@ -22,7 +21,6 @@ VIRTLOGD_PID = '/run/virtlogd.pid'
 #: What libvirt learnt about QEMU's abilities; asking QEMU takes seconds.  libvirt itself checks
 #: whether it still holds (QEMU's and libvirt's file times, the kernel, KVM).
 CAPABILITIES = '/var/cache/libvirt/qemu/capabilities'
-CAPABILITIES_CACHE = checkout.CACHE / 'qemu-capabilities'
 START_TIMEOUT_S = 90.0
 
 LIBVIRTD_CONF = f"""\
@@ -117,19 +115,25 @@ def copy_in(sandbox: Sandbox, source: Path, target: str) -> None:
     shutil.rmtree(exchange)
 
 
+def capabilities_cache(sandbox: Sandbox) -> Path:
+    """Where they are kept for the next sandbox with the same kernel."""
+    return checkout.CACHE / f'qemu-capabilities-{sandbox.output("uname", "-r").strip()}'
+
+
 def restore_capabilities(sandbox: Sandbox) -> None:
-    copy_in(sandbox, CAPABILITIES_CACHE, CAPABILITIES)
+    copy_in(sandbox, capabilities_cache(sandbox), CAPABILITIES)
 
 
 def save_capabilities(sandbox: Sandbox) -> None:
     """Keep what libvirt learnt for the next sandbox."""
     exchange = sandbox.share / 'copy-out'
     sandbox.run(['cp', '-rp', CAPABILITIES, str(exchange)])
-    new = CAPABILITIES_CACHE.with_name(f'{CAPABILITIES_CACHE.name}.{os.getpid()}')
+    cache = capabilities_cache(sandbox)
+    new = cache.with_name(f'{cache.name}.{sandbox.name}')
     shutil.copytree(exchange, new)
     shutil.rmtree(exchange)
-    shutil.rmtree(CAPABILITIES_CACHE, ignore_errors=True)
+    shutil.rmtree(cache, ignore_errors=True)
     try:
-        new.rename(CAPABILITIES_CACHE)
+        new.rename(cache)
     except OSError:  # another sandbox was quicker; its copy is as good
         shutil.rmtree(new)

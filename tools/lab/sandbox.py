@@ -36,7 +36,7 @@ PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 #: Names a file to which each sandbox, when taken down, adds a line "COUNT NAME".
 GUEST_TALLY = 'NOVA_GUEST_TALLY'
 #: libvirt writes this to a guest's log each time it starts QEMU for it.
-GUEST_START = b'starting up libvirt version'
+GUEST_START = 'starting up libvirt version'
 #: Become a user with all his groups.  Dying with the parent comes last: a change of user ends it.
 AS_USER = 'exec setpriv --reuid "$0" --regid "$(id -g "$0")" --init-groups --pdeathsig KILL -- "$@"'
 #: Enter the directory if it exists inside, then become the command.
@@ -171,10 +171,13 @@ class Sandbox:
         process, path = self.process(), os.environ.get(GUEST_TALLY)
         if process is None or path is None:
             return
-        logs = Path(f'/proc/{process.pid}/root/var/log/libvirt/qemu').glob('*.log')
-        count = sum(log.read_bytes().count(GUEST_START) for log in logs)
         with Path(path).open('a') as tally:
-            tally.write(f'{count} {self.name}\n')
+            tally.write(f'{self._guest_logs(process).count(GUEST_START)} {self.name}\n')
+
+    def _guest_logs(self, process: Process) -> str:
+        """What libvirt wrote of its guests."""
+        logs = Path(f'/proc/{process.pid}/root/var/log/libvirt/qemu').glob('*.log')
+        return ''.join(log.read_text(errors='replace') for log in logs)
 
     def _remove_files(self) -> None:
         for path in (self.share, self.state):
@@ -194,8 +197,7 @@ class Sandbox:
             raise SandboxError(f'sandbox {self.name} is not up')
         return [
             *('nsenter', f'--target={process.pid}', '--mount', '--uts', '--ipc', '--net'),
-            *('--pid', '--cgroup', '--root', '--', '/bin/sh', '-c', AS_USER, user),
-            *('/bin/sh', '-c', IN_DIRECTORY, 'sh', cwd, *command),
+            *('--pid', '--cgroup', '--root', '--', *as_user(command, user, cwd)),
         ]
 
     def run(
@@ -299,6 +301,11 @@ class Sandbox:
         """The last lines of a file inside; a note when there is none."""
         done = self.run(['tail', '-n', str(lines), path], check=False)
         return done.stdout if done.returncode == 0 else f'(no {path})\n'
+
+
+def as_user(command: Sequence[str], user: str, cwd: str) -> list[str]:
+    """The command line that runs a command as a user, in a directory if it is there."""
+    return [*('/bin/sh', '-c', AS_USER, user, '/bin/sh', '-c', IN_DIRECTORY, 'sh', cwd), *command]
 
 
 def clean_environment(user: str, extra: Mapping[str, str] | None) -> dict[str, str]:
