@@ -72,6 +72,7 @@ def network_create(conf: Any, arguments: argparse.Namespace) -> None:
         vlan=arguments.vlan,
         kind=arguments.kind,
         gateway=arguments.gateway,
+        dhcp_server=arguments.dhcp_server,
         dns=tuple(arguments.dns),
         bridge=arguments.bridge,
         physical_network=arguments.physical_network,
@@ -296,6 +297,12 @@ def _add_network(noun: argparse.ArgumentParser) -> None:
         '--gateway',
         metavar='ADDRESS',
         help='of IPv4, or none; default: the first address, or none on a flat network',
+    )
+    create.add_argument(
+        '--dhcp-server',
+        metavar='ADDRESS',
+        help='default: the gateway, which is then the host that serves the network; with another'
+        " address, the gateway is a router of the operator's",
     )
     create.add_argument(
         '--gateway-v6',
