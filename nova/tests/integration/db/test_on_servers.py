@@ -9,5 +9,6 @@ from nova.tests.functional.db.test_networks import *
 from nova.tests.functional.db.test_plugging import *
 from nova.tests.functional.db.test_schema import differences, test_migrations_give_the_models
 from nova.tests.functional.db.test_security_groups import *
+from nova.tests.functional.network.test_vlans import *
 
 __all__ = ['differences', 'test_migrations_give_the_models']
