@@ -7,16 +7,23 @@ from collections.abc import Iterator
 import pytest
 
 from lab import compute
+from lab.sandbox import Sandbox
 from nova.tests.integration.cloud import clouds
 from nova.tests.integration.cloud import two_hosts as pair
+
+
+def plug_trunk(sandbox: Sandbox) -> None:
+    """An interface whose cable leads nowhere."""
+    sandbox.run(['ip', 'link', 'add', 'trunk0', 'up', 'type', 'veth', 'peer', 'trunk0-end'])
 
 
 @pytest.fixture(scope='session')
 def cloud() -> Iterator[clouds.Cloud]:
     """A cloud in one process, on SQLite, which has booted a guest on every network before: what a
     first boot leaves for the next ones (cached image, helpers, networks' hosts) is there."""
-    settings = compute.Settings(extra={'network': {'project_ranges': '10.128.0.0/9'}})
-    with clouds.running('cloud', settings) as sandbox:
+    options = {'project_ranges': '10.128.0.0/9', 'physical_networks': 'trunk:trunk0'}
+    settings = compute.Settings(extra={'network': options})
+    with clouds.running('cloud', settings, prepare=plug_trunk) as sandbox:
         made = clouds.fill(sandbox, settings, list(clouds.NETWORKS))
         with made.booted(list(clouds.NETWORKS)) as server:
             server.console()

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from lab import libvirtd
+from lab import compute, libvirtd, uml
+from lab.inventory import diff
+from lab.sandbox import wait_until
 from nova.tests.integration.cloud import clouds
 
 UNKNOWN = '11111111-2222-4333-8444-555555555555'
@@ -104,3 +106,31 @@ def test_images_that_may_not_be_booted(
         assert image in message
         assert reason in message
         server.delete()
+
+
+#: A host keeps the networks that it serves apart, whether or not they have NICs.
+SERVED = r'nft: set .*"name":"(bridges|allowed)"'
+
+
+def test_a_vlan_network_needs_a_kernel_with_vlans(cloud: clouds.Cloud) -> None:
+    """Where there are none, the fault names the driver, and nothing of either network is left on
+    the host. What a kernel with VLANs makes of it is in the folder ``vlan``."""
+    place = ('--kind', 'vlan', '--physical-network', 'trunk', '--vlan', '7')
+    before = cloud.inventory()
+    network = compute.create_network(cloud.sandbox, 'tagged', '10.77.0.0/24', *place)
+    wanted = [{'uuid': cloud.networks['net-a']['uuid']}, {'uuid': network['uuid']}]
+    server = clouds.Server(cloud, cloud.request(wanted).json()['server']['id'])
+    if uml.has_8021q():
+        server.wait_status('ACTIVE')
+    else:
+        fault = server.wait_status('ERROR')['fault']
+        assert fault['message'] == 'The compute host failed: NetworkSetupFailed.'
+        assert 'this kernel has no VLANs (IEEE 802.1Q; the module is 8021q)' in fault['details']
+        assert server.interfaces() == []
+    server.delete()
+    compute.manage(cloud.sandbox, 'network', 'delete', network['uuid'])
+
+    def left() -> list[str]:
+        return diff(before, cloud.inventory(), allow=(*clouds.WARM, SERVED))
+
+    assert wait_until(lambda: left() == [], 10, 0.5), left()

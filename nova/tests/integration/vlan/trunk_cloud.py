@@ -1,0 +1,174 @@
+"""A cloud of two hosts on a trunk.
+
+A sandbox has what the hosts share: Keystone, Glance, RabbitMQ, PostgreSQL, the scheduler and the
+API. Either host has guests; the first serves the networks as well. Their interfaces on the trunk,
+which is the physical network ``trunk``, have different names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+import concurrent.futures
+import contextlib
+import dataclasses
+import os
+from typing import Any
+
+from lab import broker, compute, database, guest_image, libvirtd, uml, wires
+from lab.daemon import Daemon
+from lab.guest_console import Console
+from lab.sandbox import Sandbox, SandboxError, wait_until
+from nova.tests.integration.cloud import clouds
+
+WIRE = 'trunk'
+#: The interface of each host, and its services.
+INTERFACES = ('trunk0', 'up7')
+SERVICES = (('nova-network', 'nova-compute'), ('nova-compute',))
+SHARED_SERVICES = ('nova-scheduler', 'nova-api')
+#: Keystone, Glance, RabbitMQ and PostgreSQL, which the hosts find on their loopback address.
+PORTS = (5000, 9292, broker.PORT, database.PORT)
+START_TIMEOUT_S = 120
+#: Nothing but VLANs keeps guests apart, and projects without a network get one on a VLAN. Debian's
+#: user-mode-linux has no ``inet`` tables.
+OPTIONS = {
+    'firewall': {'driver': 'noop'},
+    'network': {'network_manager': 'VlanManager', 'vlan_start': '200', 'host_table': 'false'},
+}
+
+
+@dataclasses.dataclass
+class Cloud(clouds.Cloud):
+    """``sandbox`` has what is shared; ``hosts`` have the guests. ``ports`` are the switch's, one
+    for each host."""
+
+    hosts: tuple[Sandbox, Sandbox] = dataclasses.field(kw_only=True)
+    switch: wires.Switch = dataclasses.field(kw_only=True)
+    ports: tuple[str, str] = dataclasses.field(kw_only=True)
+    daemons: dict[tuple[str, str], Daemon] = dataclasses.field(kw_only=True)
+
+    def host_of(self, server: clouds.Server) -> Sandbox:
+        """Where the server's guest is."""
+        name = server.show()['OS-EXT-SRV-ATTR:host']
+        return next(host for host in self.hosts if host.name == name)
+
+    @contextlib.contextmanager
+    def console(self, server: clouds.Server) -> Iterator[Console]:
+        """The guest's console, once it obeys."""
+        with Console(self.host_of(server), server.domain) as console:
+            console.wait_ready(120)
+            yield console
+
+    def network(self, label: str, cidr: str, *options: str) -> dict[str, Any]:
+        """One more network on the trunk, by ``nova-manage``."""
+        place = ('--kind', 'vlan', '--physical-network', WIRE)
+        made = compute.create_network(self.sandbox, label, cidr, *place, *options)
+        self.networks[label] = made
+        return made
+
+    def wait_up(self) -> None:
+        """Wait until the services of the hosts have reported."""
+        wait_up(self.sandbox, list(self.daemons.values()))
+
+    def log(self) -> str:
+        daemons = '\n'.join(daemon.tail(60) for daemon in self.daemons.values())
+        return f'{super().log()}\n{daemons}'
+
+
+def make_host(name: str) -> Sandbox:
+    """With the machine's kernel, if that has VLANs."""
+    return Sandbox(name) if uml.has_8021q() else uml.UmlHost(name)
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Cloud]:
+    """The cloud, with the guest's image and no network; gone in the end."""
+    suffix = os.getpid()
+    hosts = (make_host(f'vlan-one-{suffix}'), make_host(f'vlan-two-{suffix}'))
+    switch = wires.Switch(f'vlan-wire-{suffix}')
+    settings = build_settings('')
+    with contextlib.ExitStack() as undo:
+        undo.callback(switch.down)
+        switch.up([WIRE])
+        for host in hosts:
+            undo.callback(host.down)
+            host.up()
+        ports = tuple(
+            switch.plug(WIRE, host, interface)
+            for host, interface in zip(hosts, INTERFACES, strict=True)
+        )
+        daemons: dict[tuple[str, str], Daemon] = {}
+        with concurrent.futures.ThreadPoolExecutor() as workers:
+            kernels = [workers.submit(start_host, host) for host in hosts]
+            shared = undo.enter_context(
+                clouds.running('vlan', settings, SHARED_SERVICES, start_servers)
+            )
+            for host in hosts:
+                undo.enter_context(wires.shared_ports(host, shared, PORTS))
+            for kernel in kernels:
+                kernel.result()
+            started = [
+                workers.submit(start_services, host, interface, names)
+                for host, interface, names in zip(hosts, INTERFACES, SERVICES, strict=True)
+            ]
+            for found in started:
+                daemons |= found.result()
+        wait_up(shared, list(daemons.values()))
+        cloud = Cloud(
+            shared,
+            settings,
+            {},
+            image='',
+            services=SHARED_SERVICES,
+            hosts=hosts,
+            switch=switch,
+            ports=(ports[0], ports[1]),
+            daemons=daemons,
+        )
+        cloud.image = cloud.upload('tiny', str(guest_image.build()))
+        yield cloud
+
+
+def build_settings(interface: str) -> compute.Settings:
+    """:param interface: of the host, on the trunk."""
+    options = {group: dict(values) for group, values in OPTIONS.items()}
+    if interface:
+        options['network']['physical_networks'] = f'{WIRE}:{interface}'
+    return compute.Settings(
+        database_url=database.URL, transport_url=broker.TRANSPORT_URL, extra=options
+    )
+
+
+def start_servers(shared: Sandbox) -> None:
+    broker.start(shared)
+    database.start(shared)
+
+
+def start_host(host: Sandbox) -> None:
+    """Everything up to libvirt."""
+    if isinstance(host, uml.UmlHost):
+        host.boot(memory_mib=2048, ports=PORTS)
+    for interface in INTERFACES:
+        # so that all frames on the trunk are guests' and services'
+        silence = f'net.ipv6.conf.{interface}.disable_ipv6=1'
+        host.run(['sysctl', '-qw', silence], check=False)  # each host has one of them
+    libvirtd.start(host)
+
+
+def start_services(
+    host: Sandbox, interface: str, names: Sequence[str]
+) -> dict[tuple[str, str], Daemon]:
+    compute.prepare_host(host)
+    compute.write_config(host, build_settings(interface))
+    return {(host.name, name): compute.start_service(host, name) for name in names}
+
+
+def wait_up(shared: Sandbox, daemons: Sequence[Daemon]) -> None:
+    """Wait until each of them has reported."""
+
+    def all_report() -> bool:
+        seen = {(r['host'], r['binary']): compute.last_seen(r) for r in compute.services(shared)}
+        return all(seen.get((d.sandbox.name, d.name), 0.0) > d.since for d in daemons)
+
+    if not wait_until(all_report, START_TIMEOUT_S, 0.5):
+        logs = '\n'.join(daemon.tail() for daemon in daemons)
+        raise SandboxError(f'not all services are up: {compute.services(shared)}\n{logs}')
