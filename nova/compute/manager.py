@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
 import contextlib
-import dataclasses
 import traceback
-from typing import Protocol
 
-import netaddr
 from oslo_concurrency import lockutils
 from oslo_log import log
 
 from nova import context as nova_context
 from nova import exception, liveness
+from nova.compute import power
 from nova.db import api as db
 from nova.db import records
-from nova.network import model, security_groups
-from nova.virt import driver as virt_driver
+from nova.network import security_groups
 
 LOG = log.getLogger(__name__)
-
-_GROUPS_LOCK = 'security-groups'
 
 _INTERRUPTED = (records.TaskState.NETWORKING, records.TaskState.SPAWNING)
 _POWER_TASKS = (
@@ -32,98 +26,13 @@ _POWER_TASKS = (
 )
 
 
-class NetworkRpc(Protocol):
-    """What a compute host asks of the network service."""
-
-    def allocate_for_instance(
-        self,
-        context: nova_context.RequestContext,
-        *,
-        instance_uuid: str,
-        project_id: str,
-        requested_networks: tuple[records.RequestedNetwork, ...],
-        host: str,
-    ) -> model.NetworkInfo: ...
-
-    def deallocate_for_instance(
-        self, context: nova_context.RequestContext, *, instance_uuid: str
-    ) -> None: ...
-
-    def attach_interface(
-        self,
-        context: nova_context.RequestContext,
-        *,
-        instance_uuid: str,
-        project_id: str,
-        requested_network: records.RequestedNetwork,
-        max_nics: int,
-    ) -> model.VIF: ...
-
-    def detach_interface(self, context: nova_context.RequestContext, *, vif_id: str) -> None: ...
-
-    def add_fixed_ip(self, context: nova_context.RequestContext, *, vif_id: str) -> model.VIF: ...
-
-    def remove_fixed_ip(
-        self, context: nova_context.RequestContext, *, vif_id: str, address: str
-    ) -> model.VIF: ...
-
-
-class NetworkReads(Protocol):
-    """What is known of NICs without asking the network service."""
-
-    def network_infos(self, instance_uuids: list[str]) -> dict[str, model.NetworkInfo]: ...
-
-
-class Groups(Protocol):
-    """What is known of security groups, and who else has to hear of a change."""
-
-    def announce(
-        self,
-        context: nova_context.RequestContext,
-        group_uuids: Iterable[str],
-        *,
-        but: str | None = ...,
-    ) -> None: ...
-
-
-class ComputeManager:
-    """One host's instances.
+class ComputeManager(power.Power):
+    """What is called by RPC on the topic ``compute``: one host's instances.
 
     Whatever is done to an instance is done under its lock, so that a delete that comes during a
     build waits for it to end. Every step compares the task state it expects, so that a build finds
     out that its instance is being deleted and undoes itself.
-
-    :param host: this host's name.
-    :param console_log_max_bytes: the most of a console log that one call returns.
-    :param detach_timeout_s: how long a guest may take to let go of a NIC.
-    :param shutdown_timeout_s: how long a guest may take to shut down by itself.
-    :param max_nics: the most NICs that an instance may have.
     """
-
-    def __init__(
-        self,
-        *,
-        host: str,
-        driver: virt_driver.ComputeDriver,
-        network: NetworkRpc,
-        network_reads: NetworkReads,
-        groups: Groups,
-        console_log_max_bytes: int,
-        reserved_host_memory_mb: int,
-        detach_timeout_s: float,
-        shutdown_timeout_s: float,
-        max_nics: int,
-    ) -> None:
-        self._host = host
-        self._driver = driver
-        self._network = network
-        self._network_reads = network_reads
-        self._groups = groups
-        self._console_log_max_bytes = console_log_max_bytes
-        self._reserved_host_memory_mb = reserved_host_memory_mb
-        self._detach_timeout_s = detach_timeout_s
-        self._shutdown_timeout_s = shutdown_timeout_s
-        self._max_nics = max_nics
 
     # --- the service's life
 
@@ -143,28 +52,6 @@ class ComputeManager:
                 self._settle(instance.uuid, instance.task_state)
         self.tidy()
         self._leave_bridges()
-
-    def tidy(self) -> None:
-        """Finish what guests were asked for and had not done when the call ended: called now and
-        then. A NIC whose attaching was cut short is taken out, and one that its guest has let go
-        of meanwhile is freed."""
-        context = nova_context.service_context()
-        for found in db.vifs_unsettled(self._host):
-            with lockutils.lock(found.instance_uuid):
-                self._tidy_one(context, found)
-
-    def _tidy_one(self, context: nova_context.RequestContext, found: records.Vif) -> None:
-        try:
-            if db.vif_get(found.uuid).state is model.VifState.ACTIVE:
-                return  # it was still being attached when the list was made
-            instance = db.instance_get(found.instance_uuid)
-            vif = self._vif(instance.uuid, found.uuid)
-            self._release(context, instance, vif, timeout_s=0)
-        except exception.NotFound:
-            return
-        except exception.NovaException:
-            # protects the other NICs; it is tried again
-            LOG.exception('NIC %s of %s could not be freed', found.uuid, found.instance_uuid)
 
     def reconcile(self) -> None:
         """Called from time to time."""
@@ -291,235 +178,6 @@ class ComputeManager:
             details=traceback.format_exc(),
         )
 
-    def refresh_security_groups(
-        self, context: nova_context.RequestContext, *, group_uuids: tuple[str, ...]
-    ) -> None:
-        """Have this host's NICs follow their groups as they are in the database now, and store what
-        is in force on each. The database is read, not the message: one that comes late or twice
-        does no harm."""
-        applied = self._refresh_firewall()
-        LOG.debug('security groups %s: %d NIC(s) follow', group_uuids, applied)
-
-    def _refresh_firewall(self, *, repair: bool = False) -> int:
-        with lockutils.lock(_GROUPS_LOCK):
-            names = {i.uuid: i.name for i in db.instance_list(host=self._host)}
-            infos = self._network_reads.network_infos(list(names))
-            vifs = [vif for info in infos.values() for vif in info]
-            state = db.security_groups_state(security_groups.groups_of_vifs(vifs))
-            guests = {names[uuid]: info for uuid, info in infos.items() if len(info)}
-            ruleset = security_groups.build_ruleset(state)
-            applied = self._driver.apply_security_groups(guests, ruleset, repair=repair)
-            db.vifs_set_firewall_revision(
-                {v.id: state.revision_of(v.security_groups) for v in vifs if v.id in applied}
-            )
-        return len(applied)
-
-    # --- NICs
-
-    def attach_interface(
-        self,
-        context: nova_context.RequestContext,
-        *,
-        instance_uuid: str,
-        requested_network: records.RequestedNetwork,
-    ) -> model.VIF:
-        """Give the instance one more NIC, and plug it into its guest. When it raises, the instance
-        has what it had.
-
-        :raises InstanceInvalidState: the instance is not there yet, or something is being done.
-        :raises QuotaExceeded: it has all NICs that it may have.
-        :raises HypervisorError: and what else the driver and the network service raise.
-        """
-        with lockutils.lock(instance_uuid):
-            instance = _check_settled(db.instance_get(instance_uuid), 'attach_interface')
-            vif = self._network.attach_interface(
-                context,
-                instance_uuid=instance_uuid,
-                project_id=instance.project_id,
-                requested_network=requested_network,
-                max_nics=self._max_nics,
-            )
-            with contextlib.ExitStack() as undo:
-                undo.callback(self._give_up, context, instance, vif)
-                # before the first frame: the host knows its groups, others let the new NIC in
-                self._follow_groups(context, vif)
-                self._driver.attach_interface(instance, vif)
-                db.vif_set_state(vif.id, model.VifState.ACTIVE)
-                undo.pop_all()
-            LOG.info('%s has NIC %d', instance_uuid, vif.index)
-            return self._vif(instance_uuid, vif.id)
-
-    def detach_interface(
-        self, context: nova_context.RequestContext, *, instance_uuid: str, vif_id: str
-    ) -> None:
-        """Take a NIC out of the guest, and free its addresses once the guest has let go of it. A
-        guest that does not in time keeps the NIC, DETACHING, until it does (:meth:`tidy`)."""
-        with lockutils.lock(instance_uuid):
-            try:
-                instance = _check_settled(db.instance_get(instance_uuid), 'detach_interface')
-                db.vif_set_state(vif_id, model.VifState.DETACHING)
-                vif = self._vif(instance_uuid, vif_id)
-                self._release(context, instance, vif, timeout_s=self._detach_timeout_s)
-            except (exception.NotFound, exception.InstanceInvalidState) as exc:
-                LOG.info('NIC %s is not detached: %s', vif_id, exc.message)
-            except exception.NovaException:
-                # nobody waits for the answer; tidy() tries again
-                LOG.exception('NIC %s of %s could not be detached', vif_id, instance_uuid)
-
-    def _release(
-        self,
-        context: nova_context.RequestContext,
-        instance: records.Instance,
-        vif: model.VIF,
-        *,
-        timeout_s: float,
-    ) -> None:
-        if self._driver.detach_interface(instance, vif, timeout_s):
-            self._network.detach_interface(context, vif_id=vif.id)
-            self._leave_bridges()
-            self._groups.announce(context, vif.security_groups)
-
-    def _follow_groups(self, context: nova_context.RequestContext, vif: model.VIF) -> None:
-        """The rules of a NIC that is new or has other addresses, here and wherever rules name a
-        group that it is in."""
-        self.refresh_security_groups(context, group_uuids=vif.security_groups)
-        self._groups.announce(context, vif.security_groups, but=self._host)
-
-    def _give_up(
-        self, context: nova_context.RequestContext, instance: records.Instance, vif: model.VIF
-    ) -> None:
-        """Undo an attach. What cannot be undone now stays DETACHING, which :meth:`tidy` finishes:
-        an address is not freed while a guest may still use it."""
-        try:
-            db.vif_set_state(vif.id, model.VifState.DETACHING)
-            self._release(context, instance, vif, timeout_s=self._detach_timeout_s)
-        except exception.NovaException:
-            # for the caller, who wants to know what failed first
-            LOG.exception('NIC %d of %s could not be taken back', vif.index, instance.uuid)
-
-    def add_fixed_ip(
-        self, context: nova_context.RequestContext, *, instance_uuid: str, vif_id: str
-    ) -> model.VIF:
-        """Give a NIC one more address, and let its guest use it.
-
-        :raises InstanceInvalidState:
-        :raises VifNotFound:
-        :raises NoMoreFixedIps:
-        :raises FirewallSetupFailed: the NIC has the addresses that it had.
-        """
-        with lockutils.lock(instance_uuid):
-            instance = _check_settled(db.instance_get(instance_uuid), 'add_fixed_ip')
-            before = self._vif(instance_uuid, vif_id)
-            vif = self._network.add_fixed_ip(context, vif_id=vif_id)
-            with contextlib.ExitStack() as undo:
-                for address in set(vif.addresses) - set(before.addresses):
-                    undo.callback(
-                        self._network.remove_fixed_ip, context, vif_id=vif_id, address=address
-                    )
-                self._driver.update_interface(instance, vif)
-                self._follow_groups(context, vif)
-                undo.pop_all()
-            return vif
-
-    def remove_fixed_ip(
-        self,
-        context: nova_context.RequestContext,
-        *,
-        instance_uuid: str,
-        vif_id: str,
-        address: str,
-    ) -> model.VIF:
-        """Take an address from a NIC: from its guest first, so that nobody else can have got it
-        while the guest may use it. The last one of its kind is not taken.
-
-        :raises InstanceInvalidState:
-        :raises VifNotFound:
-        :raises Conflict: it is the NIC's only address of its IP version.
-        :raises FirewallSetupFailed: the NIC has the addresses that it had.
-        """
-        with lockutils.lock(instance_uuid):
-            instance = _check_settled(db.instance_get(instance_uuid), 'remove_fixed_ip')
-            vif = self._vif(instance_uuid, vif_id)
-            left = tuple(other for other in vif.addresses if other != address)
-            _check_left(left, address)
-            self._driver.update_interface(instance, dataclasses.replace(vif, addresses=left))
-            vif = self._network.remove_fixed_ip(context, vif_id=vif_id, address=address)
-            self._follow_groups(context, vif)
-            return vif
-
-    def _vif(self, instance_uuid: str, vif_id: str) -> model.VIF:
-        """:raises VifNotFound: the instance has no such NIC."""
-        for vif in self._network_info(instance_uuid):
-            if vif.id == vif_id:
-                return vif
-        raise exception.VifNotFound(vif_id=vif_id)
-
-    # --- power
-
-    def stop_instance(self, context: nova_context.RequestContext, *, instance_uuid: str) -> None:
-        """Stop the guest, which may take its time to shut down."""
-        with self._power_change(instance_uuid, records.TaskState.POWERING_OFF) as instance:
-            self._driver.power_off(instance, self._shutdown_timeout_s)
-
-    def start_instance(self, context: nova_context.RequestContext, *, instance_uuid: str) -> None:
-        """Start the guest again, with the NICs and addresses that the instance has."""
-        with self._power_change(instance_uuid, records.TaskState.POWERING_ON) as instance:
-            self._power_on(context, instance)
-
-    def reboot_instance(
-        self, context: nova_context.RequestContext, *, instance_uuid: str, hard: bool
-    ) -> None:
-        """Stop the guest and start it again.
-
-        :param hard: do not ask it to shut down.
-        """
-        state = records.TaskState.REBOOTING_HARD if hard else records.TaskState.REBOOTING
-        with self._power_change(instance_uuid, state) as instance:
-            self._driver.power_off(instance, 0 if hard else self._shutdown_timeout_s)
-            self._power_on(context, instance)
-
-    def _power_on(self, context: nova_context.RequestContext, instance: records.Instance) -> None:
-        # A guest that does not run holds no NIC back, so that only those come up that are wanted.
-        for vif in self._network_info(instance.uuid):
-            if vif.state is not model.VifState.ACTIVE:
-                self._release(context, instance, vif, timeout_s=0)
-        network_info = self._network_info(instance.uuid)
-        self._driver.power_on(instance, network_info)
-        joined = security_groups.groups_of_vifs(network_info)
-        self.refresh_security_groups(context, group_uuids=joined)
-
-    @contextlib.contextmanager
-    def _power_change(
-        self, instance_uuid: str, task: records.TaskState
-    ) -> Iterator[records.Instance]:
-        """The instance, locked, whose power is being changed as it was asked for; afterwards its
-        state is what the hypervisor says."""
-        with lockutils.lock(instance_uuid):
-            try:
-                yield db.instance_update(instance_uuid, expected_task_state=task, task_state=task)
-            except (exception.InstanceNotFound, exception.InstanceInvalidState) as exc:
-                LOG.info('%s of %s was given up: %s', task, instance_uuid, exc.message)
-            except exception.NovaException:
-                # nobody waits for the answer; what the guest's state is then can be seen
-                LOG.exception('%s of %s failed', task, instance_uuid)
-            self._settle(instance_uuid, task)
-
-    def _settle(self, instance_uuid: str, task: records.TaskState) -> None:
-        """Let the instance's state be what the hypervisor says of its guest, if nothing else was
-        asked for meanwhile."""
-        try:
-            power = self._driver.power_state(db.instance_get(instance_uuid))
-            runs = power not in (records.PowerState.SHUTDOWN, records.PowerState.NOSTATE)
-            db.instance_update(
-                instance_uuid,
-                expected_task_state=task,
-                task_state=None,
-                vm_state=records.VmState.ACTIVE if runs else records.VmState.STOPPED,
-                power_state=power,
-            )
-        except (exception.InstanceNotFound, exception.InstanceInvalidState) as exc:
-            LOG.info('%s of %s was overtaken: %s', task, instance_uuid, exc.message)
-
     def get_console_output(
         self, context: nova_context.RequestContext, *, instance_uuid: str
     ) -> str:
@@ -532,24 +190,6 @@ class ComputeManager:
         output = self._driver.console_output(instance, self._console_log_max_bytes)
         return output.decode('utf-8', 'replace')
 
-    def _deallocate(self, context: nova_context.RequestContext, instance_uuid: str) -> None:
-        """Take the NICs back, and out of the sets of those who let them in."""
-        left = security_groups.groups_of_vifs(self._network_info(instance_uuid))
-        self._network.deallocate_for_instance(context, instance_uuid=instance_uuid)
-        self._leave_bridges()
-        self._groups.announce(context, left)
-
-    def _leave_bridges(self) -> None:
-        """Remove what was made for NICs of guests, once no instance of this host has one there."""
-        try:
-            self._driver.keep_bridges(lambda: db.bridges_of_host(self._host))
-        except exception.NovaException:
-            # protects what follows; the next look at this host tries again
-            LOG.exception('bridges that no guest needs are still there')
-
-    def _network_info(self, instance_uuid: str) -> model.NetworkInfo:
-        return self._network_reads.network_infos([instance_uuid])[instance_uuid]
-
 
 def _visible_text(exc: exception.NovaException) -> str:
     """What a tenant may read of an error (OSSA-2019-003): its text if that is meant for them,
@@ -557,23 +197,3 @@ def _visible_text(exc: exception.NovaException) -> str:
     # what oslo.messaging adds to the class of an error of another process
     kind = type(exc).__name__.removesuffix('_Remote')
     return exc.message if exc.safe else f'The compute host failed: {kind}.'
-
-
-def _check_settled(instance: records.Instance, method: str) -> records.Instance:
-    """:raises InstanceInvalidState: it has no guest, or something is being done to it."""
-    settled = instance.vm_state in (records.VmState.ACTIVE, records.VmState.STOPPED)
-    if not settled or instance.task_state is not None:
-        raise exception.InstanceInvalidState(
-            method=method,
-            instance_id=instance.uuid,
-            state=instance.task_state or instance.vm_state,
-        )
-    return instance
-
-
-def _check_left(left: Collection[str], address: str) -> None:
-    version = netaddr.IPAddress(address).version
-    if not any(netaddr.IPAddress(other).version == version for other in left):
-        raise exception.Conflict(
-            f'{address} is the only IPv{version} address of its interface; detach that instead.'
-        )
