@@ -30,7 +30,7 @@ from nova.db import api as db
 from nova.db import session
 from nova.image import glance
 from nova.network import api as network_api
-from nova.network import floating_ips, security_groups
+from nova.network import floating_ips, kinds, security_groups
 from nova.network import manager as network_manager
 from nova.network import rpcapi as network_rpcapi
 from nova.scheduler import manager as scheduler_manager
@@ -82,7 +82,7 @@ def build_network_api(conf: Any) -> network_api.API:
     )
     return network_api.API(
         max_nics_per_server=conf.api.max_nics_per_server,
-        default_kind=network_manager.KINDS[conf.network.network_manager],
+        default_kind=kinds.KINDS[conf.network.network_manager],
         vlan_start=conf.network.vlan_start,
         vlan_physical_network=conf.network.vlan_physical_network,
         project_ranges=conf.network.project_ranges,

@@ -151,7 +151,8 @@ def network_list(project_id: str | None = None) -> tuple[records.Network, ...]:
 
 
 def networks_changed(host: str) -> dict[str, datetime.datetime]:
-    """When each of the networks that the host serves was last changed, by uuid."""
+    """When each of the networks that the host serves, alone or among others, was last changed, by
+    uuid."""
     network = models.Network
     query = sa.select(network.uuid, network.updated_at).where(
         (network.host == host) | network.hosts.any(models.NetworkHost.host == host)

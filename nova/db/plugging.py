@@ -188,6 +188,14 @@ def vif_set_default_route(uuid: str) -> records.Vif:
             .values(default_route=vif.uuid == uuid)
             .execution_options(synchronize_session=False)
         )
+        # whoever serves the networks sees to it that the guest hears of it
+        theirs = sa.select(vif.network_id).where(vif.instance_uuid == before.instance_uuid)
+        db.execute(
+            sa.update(models.Network)
+            .where(models.Network.id.in_(theirs))
+            .values(updated_at=models.utcnow())
+            .execution_options(synchronize_session=False)
+        )
         db.expire_all()
         return _read(db, uuid)
 

@@ -1,20 +1,14 @@
 """The network service: NICs and addresses for instances, and on the host that serves a network its
-bridge, gateway and DHCP server.
-
-Each network has a kind, and the manager class of that kind serves it, so that one cloud and one
-instance may have networks of every kind.
-"""
+bridge, gateway and DHCP server."""
 
 from __future__ import annotations
 
-import abc
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import contextlib
 import dataclasses
 import datetime
 import random
-import threading
-from typing import Any, ClassVar
+from typing import Any
 
 from oslo_log import log
 
@@ -22,84 +16,11 @@ from nova import context as nova_context
 from nova import exception, quota
 from nova.db import api as db
 from nova.db import records
-from nova.network import addressing, answers, info, model, reach, rpcapi, topology
+from nova.network import addressing, answers, info, model, reach, rpcapi, served, topology
 from nova.network.linux import host as linux_host
 from nova.network.linux import metadata, nat
 
 LOG = log.getLogger(__name__)
-
-#: Makes a host's forwarding true (:meth:`nova.network.linux.nat.Forwarding.apply`).
-ApplyReach = Callable[[reach.Reach, bool], None]
-#: Makes a host's metadata servers true: ``(places by network uuid, uuids looked at or None for
-#: all)`` to what failed (:meth:`nova.network.linux.metadata.MetadataServers.apply`).
-ApplyMetadata = Callable[
-    [Mapping[str, metadata.Place], Collection[str] | None], dict[str, exception.NetworkSetupFailed]
-]
-#: Makes a host's networks true: ``(state, uuids looked at or None for all)`` to what failed, by
-#: uuid (:meth:`nova.network.linux.host.HostNetworks.apply`).
-Apply = Callable[
-    [topology.HostState, Collection[str] | None], dict[str, exception.NetworkSetupFailed]
-]
-
-
-class NetworkManager(abc.ABC):
-    """Serves the networks of one kind."""
-
-    kind: ClassVar[model.NetworkKind]
-
-    @abc.abstractmethod
-    def plan_host(
-        self,
-        networks: Iterable[records.Network],
-        vifs: Mapping[str, Sequence[records.Vif]],
-        options: topology.HostOptions,
-    ) -> topology.HostState:
-        """What the host needs for the networks of this kind among ``networks``."""
-
-
-class FlatDHCPManager(NetworkManager):
-    """Networks on an untagged segment: a bridge, on which the host that serves the network is
-    gateway and DHCP server."""
-
-    kind = model.NetworkKind.FLAT_DHCP
-
-    def plan_host(
-        self,
-        networks: Iterable[records.Network],
-        vifs: Mapping[str, Sequence[records.Vif]],
-        options: topology.HostOptions,
-    ) -> topology.HostState:
-        mine = [network for network in networks if network.kind is self.kind]
-        return topology.plan_host(mine, vifs, options)
-
-
-class FlatManager(NetworkManager):
-    """Networks of the operator, who has the bridges, routers and whatever tells guests their
-    addresses; we give out addresses and serve nothing."""
-
-    kind = model.NetworkKind.FLAT
-
-    def plan_host(
-        self,
-        networks: Iterable[records.Network],
-        vifs: Mapping[str, Sequence[records.Vif]],
-        options: topology.HostOptions,
-    ) -> topology.HostState:
-        return topology.HostState()
-
-
-class VlanManager(FlatDHCPManager):
-    """Like :class:`FlatDHCPManager`, on a VLAN of a physical network that others share."""
-
-    kind = model.NetworkKind.VLAN
-
-
-MANAGERS: tuple[NetworkManager, ...] = (FlatDHCPManager(), FlatManager(), VlanManager())
-
-#: The kind that each choice of the option ``network_manager`` makes.
-KINDS: Mapping[str, model.NetworkKind] = {
-    type(manager).__name__: manager.kind for manager in MANAGERS
-}
 
 
 class NetworkService:
@@ -119,10 +40,10 @@ class NetworkService:
         self,
         *,
         options: topology.HostOptions,
-        apply: Apply,
-        apply_reach: ApplyReach,
+        apply: served.Apply,
+        apply_reach: served.ApplyReach,
         reach_options: reach.Options,
-        apply_metadata: ApplyMetadata,
+        apply_metadata: served.ApplyMetadata,
         mac_attempts: int,
         quarantine_s: int,
         random_source: random.Random | None = None,
@@ -134,17 +55,19 @@ class NetworkService:
         self._quotas = project_quotas or quota.Quotas()
         self._random = random_source or random.SystemRandom()
         self._other_hosts = rpcapi.NetworkAPI()
-        self._apply_networks = apply
-        self._apply_reach = apply_reach
-        self._apply_metadata = apply_metadata
-        self._reach_options = reach_options
-        self._changes = _Changes(self._apply, self._plan)
+        self._served = served.Served(
+            options=options,
+            apply=apply,
+            apply_reach=apply_reach,
+            reach_options=reach_options,
+            apply_metadata=apply_metadata,
+        )
         self._seen: Mapping[str, datetime.datetime] = {}
 
     def init_host(self) -> None:
         """Make this host's networks what the database says, without disturbing what is right."""
         self._seen = db.networks_changed(self._options.host)
-        for uuid, error in self._changes.apply_all().items():
+        for uuid, error in self._served.apply_all().items():
             LOG.error('network %s is not served: %s', uuid, error.message)
 
     def reconcile(self) -> None:
@@ -158,7 +81,7 @@ class NetworkService:
         seen = db.networks_changed(self._options.host)
         changed = {u for u in seen.keys() | self._seen.keys() if seen.get(u) != self._seen.get(u)}
         if changed:
-            for uuid, error in self._changes.apply(changed).items():
+            for uuid, error in self._served.apply(changed).items():
                 LOG.error('network %s is not served: %s', uuid, error.message)
         self._seen = seen
 
@@ -272,7 +195,7 @@ class NetworkService:
 
         :raises NetworkSetupFailed: the first that could not be.
         """
-        for error in self._changes.apply(network_uuids).values():
+        for error in self._served.apply(network_uuids).values():
             raise error
 
     # --- steps
@@ -362,54 +285,6 @@ class NetworkService:
             else:
                 self._other_hosts.refresh_networks_on_host(context, host=host, network_uuids=uuids)
 
-    def _apply(
-        self, state: topology.HostState, within: Collection[str] | None
-    ) -> dict[str, exception.NetworkSetupFailed]:
-        """The networks are kept apart before the first of them has a gateway."""
-        served = self._served()
-        try:
-            self._keep_apart(served, within is None)
-        except exception.NovaException as exc:
-            failed = exception.NetworkSetupFailed(network='forwarding', reason=exc.message)
-            uuids = [network.uuid for network in state.networks] if within is None else within
-            return dict.fromkeys(uuids, failed)
-        failures = self._apply_networks(state, within)
-        places = {
-            network.uuid: metadata.Place(
-                network.link.name, (4, 6) if network.addresses_v6 else (4,)
-            )
-            for network in state.networks
-            if network.uuid not in failures
-        }
-        failures |= self._apply_metadata(places, within)
-        looked_at = [n for n in served if within is None or n.uuid in within]
-        if self._leave([n for n in looked_at if n.uuid not in places.keys() | failures.keys()]):
-            self._keep_apart(self._served(), False)
-        return failures
-
-    def _keep_apart(self, served: Sequence[records.Network], afresh: bool) -> None:
-        edges = topology.plan_edges(served, self._options.physical_networks)
-        wanted = reach.plan_reach(served, self._reach_options, db.floating_ip_list(), edges)
-        self._apply_reach(wanted, afresh)
-
-    def _leave(self, networks: Iterable[records.Network]) -> bool:
-        """Give back this host's addresses on networks that it has nothing of any more.
-
-        :returns: whether there was one.
-        """
-        released = [
-            db.network_host_release(network.uuid, self._options.host)
-            for network in networks
-            if network.multi_host
-        ]
-        return any(released)
-
-    def _served(self) -> list[records.Network]:
-        """The networks that this host serves, as they are here."""
-        here = self._options.host
-        found = (info.on_host(network, here) for network in db.network_list())
-        return [network for network in found if network.host == here]
-
     def _setup_after(
         self, context: nova_context.RequestContext, vifs: Iterable[records.Vif]
     ) -> None:
@@ -419,20 +294,10 @@ class NetworkService:
             try:
                 self._setup(context, [info.on_host(db.network_get(uuid), host)], wait=False)
             except exception.NetworkNotFound:
-                self._changes.apply([uuid])
+                self._served.apply([uuid])
             except exception.NovaException as exc:
                 # the addresses are free whatever becomes of the host
                 LOG.warning('network %s was not brought up to date: %s', uuid, exc.message)
-
-    def _plan(self, uuids: Collection[str] | None) -> topology.HostState:
-        """What this host needs, of these networks or of all."""
-        mine = [n for n in self._served() if uuids is None or n.uuid in uuids]
-        vifs = db.vifs_of_networks([network.uuid for network in mine])
-        states = [manager.plan_host(mine, vifs, self._options) for manager in MANAGERS]
-        return topology.HostState(
-            networks=tuple(network for state in states for network in state.networks),
-            impossible=tuple(entry for state in states for entry in state.impossible),
-        )
 
 
 def _on_hosts(
@@ -446,51 +311,6 @@ def _on_hosts(
 def _build_vif(vif: records.Vif) -> model.VIF:
     network = db.network_get(vif.network_uuid)
     return info.build_network_info([vif], {network.uuid: network})[0]
-
-
-class _Batch:
-    """Networks that are to be looked at together, and what came of it."""
-
-    def __init__(self) -> None:
-        self.uuids: set[str] = set()
-        self.failed: dict[str, exception.NetworkSetupFailed] | None = None
-
-
-class _Changes:
-    """Brings the host in line with the database, one at a time: who comes while it is being done
-    waits, and is served by one further round together with all others who wait.
-
-    :param plan: reads the database; a round sees what was committed before it was asked for.
-    """
-
-    def __init__(
-        self,
-        apply: Apply,
-        plan: Callable[[Collection[str] | None], topology.HostState],
-    ) -> None:
-        self._apply = apply
-        self._plan = plan
-        self._round = threading.Lock()
-        self._guard = threading.Lock()
-        self._next = _Batch()
-
-    def apply_all(self) -> dict[str, exception.NetworkSetupFailed]:
-        """:returns: what failed, by network uuid."""
-        with self._round:
-            return self._apply(self._plan(None), None)
-
-    def apply(self, uuids: Iterable[str]) -> dict[str, exception.NetworkSetupFailed]:
-        """:returns: what failed of ``uuids``."""
-        mine = set(uuids)
-        with self._guard:
-            batch = self._next
-            batch.uuids |= mine
-        with self._round:
-            if batch.failed is None:
-                with self._guard:
-                    self._next = _Batch()
-                batch.failed = self._apply(self._plan(batch.uuids), batch.uuids)
-        return {uuid: error for uuid, error in batch.failed.items() if uuid in mine}
 
 
 def from_conf(conf: Any) -> NetworkService:

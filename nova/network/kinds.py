@@ -1,0 +1,71 @@
+"""The kinds of network. Each has a manager class, and a network keeps its kind, so that one cloud
+and one instance may have networks of every kind."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
+
+from nova.db import records
+from nova.network import model, topology
+
+
+class NetworkManager(abc.ABC):
+    """Serves the networks of one kind."""
+
+    kind: ClassVar[model.NetworkKind]
+
+    @abc.abstractmethod
+    def plan_host(
+        self,
+        networks: Iterable[records.Network],
+        vifs: Mapping[str, Sequence[records.Vif]],
+        options: topology.HostOptions,
+    ) -> topology.HostState:
+        """What the host needs for the networks of this kind among ``networks``."""
+
+
+class FlatDHCPManager(NetworkManager):
+    """Networks on an untagged segment: a bridge, on which the host that serves the network is
+    gateway and DHCP server."""
+
+    kind = model.NetworkKind.FLAT_DHCP
+
+    def plan_host(
+        self,
+        networks: Iterable[records.Network],
+        vifs: Mapping[str, Sequence[records.Vif]],
+        options: topology.HostOptions,
+    ) -> topology.HostState:
+        mine = [network for network in networks if network.kind is self.kind]
+        return topology.plan_host(mine, vifs, options)
+
+
+class FlatManager(NetworkManager):
+    """Networks of the operator, who has the bridges, routers and whatever tells guests their
+    addresses; we give out addresses and serve nothing."""
+
+    kind = model.NetworkKind.FLAT
+
+    def plan_host(
+        self,
+        networks: Iterable[records.Network],
+        vifs: Mapping[str, Sequence[records.Vif]],
+        options: topology.HostOptions,
+    ) -> topology.HostState:
+        return topology.HostState()
+
+
+class VlanManager(FlatDHCPManager):
+    """Like :class:`FlatDHCPManager`, on a VLAN of a physical network that others share."""
+
+    kind = model.NetworkKind.VLAN
+
+
+MANAGERS: tuple[NetworkManager, ...] = (FlatDHCPManager(), FlatManager(), VlanManager())
+
+#: The kind that each choice of the option ``network_manager`` makes.
+KINDS: Mapping[str, model.NetworkKind] = {
+    type(manager).__name__: manager.kind for manager in MANAGERS
+}
