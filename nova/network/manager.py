@@ -13,7 +13,7 @@ from typing import Any
 from oslo_log import log
 
 from nova import context as nova_context
-from nova import exception, quota
+from nova import exception, liveness, quota
 from nova.db import api as db
 from nova.db import records
 from nova.network import addressing, answers, info, model, reach, rpcapi, served, topology
@@ -32,6 +32,7 @@ class NetworkService:
     :param apply_metadata: makes its metadata servers what they should be.
     :param mac_attempts: how often MAC addresses are drawn for one instance.
     :param quarantine_s: seconds that a freed address is kept from others.
+    :param service_down_time_s: without a sign of life, after which a host's service is lost.
     :param random_source: where MAC addresses and the uuids of NICs come from.
     :param project_quotas: how much each project may have.
     """
@@ -46,12 +47,14 @@ class NetworkService:
         apply_metadata: served.ApplyMetadata,
         mac_attempts: int,
         quarantine_s: int,
+        service_down_time_s: int,
         random_source: random.Random | None = None,
         project_quotas: quota.Quotas | None = None,
     ) -> None:
         self._options = options
         self._mac_attempts = mac_attempts
         self._quarantine_s = quarantine_s
+        self._service_down_time_s = service_down_time_s
         self._quotas = project_quotas or quota.Quotas()
         self._random = random_source or random.SystemRandom()
         self._other_hosts = rpcapi.NetworkAPI()
@@ -281,9 +284,24 @@ class NetworkService:
             if host == self._options.host:
                 self.setup_networks_on_host(context, network_uuids=uuids)
             elif wait:
+                self._check_up(host)
                 self._other_hosts.setup_networks_on_host(context, host=host, network_uuids=uuids)
             else:
                 self._other_hosts.refresh_networks_on_host(context, host=host, network_uuids=uuids)
+
+    def _check_up(self, host: str) -> None:
+        """A call to a service that is known to be lost would only end with its time limit.
+
+        :raises ServiceUnavailable:
+        """
+        lost = (
+            service
+            for service in db.service_list()
+            if (service.binary, service.host) == ('nova-network', host)
+            and not liveness.is_up(service, liveness.now(), self._service_down_time_s)
+        )
+        if next(lost, None) is not None:
+            raise exception.ServiceUnavailable(topic=rpcapi.TOPIC, host=host)
 
     def _setup_after(
         self, context: nova_context.RequestContext, vifs: Iterable[records.Vif]
@@ -338,5 +356,6 @@ def from_conf(conf: Any) -> NetworkService:
         ).apply,
         mac_attempts=group.create_unique_mac_attempts,
         quarantine_s=group.fixed_ip_quarantine_s,
+        service_down_time_s=conf.service_down_time_s,
         project_quotas=quota.from_conf(conf),
     )

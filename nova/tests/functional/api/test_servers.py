@@ -172,6 +172,7 @@ def cloud(local_services: rpc.Local) -> Cloud:
         apply_metadata=lambda _bridges, _within: {},
         mac_attempts=5,
         quarantine_s=0,
+        service_down_time_s=60,
         random_source=random.Random(1),
         project_quotas=quota.from_conf(conf),
     )

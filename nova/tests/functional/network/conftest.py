@@ -98,6 +98,7 @@ class Cloud:
             apply_metadata=self.hosts[host].apply_metadata,
             mac_attempts=3,
             quarantine_s=quarantine_s,
+            service_down_time_s=60,
             random_source=random.Random(seed),
         )
         rpc.local.add(rpcapi.TOPIC, host, self.services[host])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 
-from nova import exception
+from nova import exception, liveness
 from nova.db import api as db
 from nova.db import records, session
 from nova.network import model
@@ -131,6 +133,43 @@ def test_a_host_that_is_lost_holds_up_no_other(cloud: Cloud, flavor: records.Fla
 
     assert vif.network.host == 'one'
     assert db.vifs_of_instances([lost.uuid])[lost.uuid] == ()
+
+
+def test_a_host_that_is_known_to_be_lost_is_not_waited_for(
+    cloud: Cloud, flavor: records.Flavor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call would go to nobody; the database says so."""
+    network = make_network(0)
+    allocate(cloud.services['two'], stores.store_instance(flavor), network)
+    db.service_report('two', 'nova-network')
+    instance = stores.store_instance(flavor)
+    later = liveness.now() + datetime.timedelta(seconds=61)
+    monkeypatch.setattr(liveness, 'now', lambda: later)
+    calls = cloud.hosts['two'].calls
+
+    with pytest.raises(exception.ServiceUnavailable, match='on host two'):
+        allocate(cloud.services['one'], instance, network)
+
+    assert db.vifs_of_instances([instance.uuid])[instance.uuid] == ()
+    # it is told of the end of what was not begun, should it be there after all
+    wait_until(lambda: cloud.hosts['two'].calls == calls + 1)
+
+
+def test_changes_of_the_network_are_followed_by_each_of_its_hosts(
+    cloud: Cloud, flavor: records.Flavor
+) -> None:
+    network = make_network(0, multi_host=True)
+    for host in ('one', 'two'):
+        allocate(cloud.services[host], place(flavor, host), network)
+        cloud.services[host].watch()
+
+    API.modify_network(network.uuid, dns=('192.0.2.53',))
+    for service in cloud.services.values():
+        service.watch()
+
+    for recorder in cloud.hosts.values():
+        (made,) = recorder.networks.values()
+        assert made.dhcp.dns == ('192.0.2.53',)
 
 
 def test_what_a_host_finds_when_it_starts(cloud: Cloud, flavor: records.Flavor) -> None:

@@ -73,6 +73,7 @@ class World:
             apply_metadata=lambda _wanted, _within: {},
             mac_attempts=3,
             quarantine_s=0,
+            service_down_time_s=60,
             random_source=source,
         )
 
