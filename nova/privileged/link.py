@@ -43,9 +43,9 @@ def ensure_bridge(name: str, alias: str, uplink: str | None, mtu: int | None) ->
 
     A bridge of ours carries ``alias``. One that somebody else made is used as it is. Ours
     forwards at once (no spanning tree, no delay), has a MAC address that stays the same whatever
-    is plugged into it, and no IPv6 address of its own, so that guests do not reach the host
-    through it (OSSN-0069). No bridge learns from frames to 01:80:c2:00:00:0e (LLDP), which pass by
-    all filters, so that none teaches it a forged address.
+    is plugged into it, no IPv6 address of its own, so that guests do not reach the host through it
+    (OSSN-0069), and no IPv4 routing. No bridge learns from frames to 01:80:c2:00:00:0e (LLDP),
+    which pass by all filters, so that none teaches it a forged address.
 
     :returns: whether the bridge was made now.
     :raises OSError: it cannot be made; the uplink is missing, in another bridge, or has addresses
@@ -65,6 +65,8 @@ def ensure_bridge(name: str, alias: str, uplink: str | None, mtu: int | None) ->
             ipr.link('set', index=bridge['index'], mtu=mtu)
         if not bridge['flags'] & _UP:
             _silence_ipv6(name)
+            # A host that is a router for others is none for guests, unless it serves the network.
+            sysctl.write(f'net/ipv4/conf/{name}/forwarding', '0')
             ipr.link('set', index=bridge['index'], state='up')
         if port is not None and port.get('master') != bridge['index']:
             ipr.link('set', index=port['index'], master=bridge['index'])

@@ -57,6 +57,15 @@ def test_guests_cannot_reach_the_host_by_ipv6(host: Host) -> None:
     assert pathlib.Path('/proc/thread-self/net/if_inet6').read_text().count('brt0') == 0
 
 
+def test_a_host_that_routes_does_not_route_for_guests(host: Host) -> None:
+    """Until its network service has it do so."""
+    run('sysctl', '-qw', 'net.ipv4.ip_forward=1')
+
+    bridge.ensure_bridges([BridgeLink(name='brt0')])
+
+    assert run('sysctl', '-n', 'net.ipv4.conf.brt0.forwarding').strip() == '0'
+
+
 def test_a_mtu_that_changed_is_set_again(host: Host) -> None:
     bridge.ensure_bridges([BridgeLink(name='brt0', mtu=1400)])
     bridge.ensure_bridges([BridgeLink(name='brt0', mtu=1300)])
