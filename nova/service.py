@@ -48,18 +48,28 @@ _API_THREADS = 200
 # --- configuration
 
 
-def configure(arguments: Sequence[str], program: str, extra: Sequence[cfg.Opt] = ()) -> Any:
+def configure(
+    arguments: Sequence[str],
+    program: str,
+    extra: Sequence[cfg.Opt] = (),
+    *,
+    is_command: bool = False,
+) -> Any:
     """Read the command line and the configuration files; set up logging, locks, the database, the
     transport and the privileged helper.
 
     :param extra: further command line options of the program.
+    :param is_command: its output is the answer, so that logs go to stderr, and what the privileged
+        helper says when it starts nowhere.
     :returns: the options.
     """
     conf = nova.conf.CONF
     nova.conf.register_library_opts(conf)
     conf.register_cli_opts(extra)
     log.register_options(conf)
-    log.set_defaults(default_log_levels=[*log.get_default_log_levels(), 'oslo.privsep=WARNING'])
+    helper = f'oslo.privsep={"ERROR" if is_command else "WARNING"}'
+    log.set_defaults(default_log_levels=[*log.get_default_log_levels(), helper])
+    conf.set_default('use_stderr', is_command)
     conf(list(arguments), project='nova', prog=program)
     log.setup(conf, 'nova')
     lockutils.set_defaults(str(pathlib.Path(conf.run_path) / 'locks'))

@@ -32,7 +32,7 @@ def main() -> None:
     """Exit status: 0 done, 1 refused or failed, 2 the command line is wrong."""
     arguments = _parser().parse_args()
     config = [f'--config-file={path}' for path in arguments.config_file]
-    conf = service.configure(config, 'nova-manage')
+    conf = service.configure(config, 'nova-manage', is_command=True)
     try:
         arguments.run(conf, arguments)
     except exception.NovaException as exc:
