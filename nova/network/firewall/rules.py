@@ -130,6 +130,15 @@ class Ruleset:
         """The group of this id, or None."""
         return next((group for group in self.groups if group.id == group_id), None)
 
+    def only_for(self, nics: Iterable[NicPolicy]) -> Ruleset:
+        """What these NICs refer to: their groups, and those that the rules of theirs name."""
+        own = {group_id for nic in nics for group_id in nic.groups or ()}
+        named = {
+            rule.remote_group_id for group in self.groups if group.id in own for rule in group.rules
+        }
+        kept = tuple(group for group in self.groups if group.id in own or group.id in named)
+        return dataclasses.replace(self, groups=kept)
+
 
 @primitive.versioned('1.0')
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

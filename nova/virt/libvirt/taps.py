@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from oslo_log import log
 
@@ -65,8 +65,7 @@ class TapFirewall:
 
         :param repair: look also whether somebody else has changed the rules.
         :returns: the ids of the NICs that do.
-        :raises FirewallSetupFailed: the groups themselves could not be loaded; what was in force
-            before still is.
+        :raises FirewallSetupFailed: the firewall could not be begun, or not be repaired.
         """
         policies = {name: [_policy(vif) for vif in info] for name, info in guests.items()}
         self._ruleset = ruleset
@@ -75,13 +74,33 @@ class TapFirewall:
             self._begun = True
         elif repair and self._driver.repair():
             LOG.warning('Somebody else had changed the rules of the firewall; they are repaired.')
-        self._driver.refresh(ruleset)
-        following = [name for name, nics in policies.items() if self._follows(name, nics)]
+        following = [
+            name
+            for name, nics, part in self._parts(policies, ruleset)
+            if self._follows(name, nics, part)
+        ]
         return frozenset(vif.id for name in following for vif in guests[name])
 
-    def _follows(self, instance_name: str, nics: Sequence[rules.NicPolicy]) -> bool:
+    def _parts(
+        self, policies: Mapping[str, Sequence[rules.NicPolicy]], ruleset: rules.Ruleset
+    ) -> Iterator[tuple[str, Sequence[rules.NicPolicy], rules.Ruleset]]:
+        """Each guest with what it is to follow: all of it or, if that cannot be loaded, only what
+        it refers to, so that guests suffer from the groups that they are in, and from no other."""
         try:
-            self._driver.apply(instance_name, nics, self._ruleset)
+            self._driver.refresh(ruleset)
+        except exception.FirewallSetupFailed:
+            LOG.exception('some group could not be loaded; it goes on guest by guest')
+            for name, nics in policies.items():
+                yield name, nics, ruleset.only_for(nics)
+        else:
+            for name, nics in policies.items():
+                yield name, nics, ruleset
+
+    def _follows(
+        self, instance_name: str, nics: Sequence[rules.NicPolicy], ruleset: rules.Ruleset
+    ) -> bool:
+        try:
+            self._driver.apply(instance_name, nics, ruleset)
         except exception.FirewallSetupFailed:
             LOG.exception('the NICs of %s do not follow their groups', instance_name)
             return False

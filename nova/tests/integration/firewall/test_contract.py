@@ -457,6 +457,28 @@ def test_a_nic_whose_rules_do_not_load_is_closed_alone(
         again.apply('bad', [bad], rules.Ruleset())
 
 
+def test_a_group_that_does_not_load_is_that_of_its_guests_only(scene: Scene) -> None:
+    """What no rule of the API can be: the groups of other guests follow all the same."""
+    nic, other = packets.nic(0, groups=('g',)), packets.nic(1, 0, groups=('h',))
+    peer = open_nic(10, 0)
+    scene.plug(nic, other, peer)
+    scene.driver.apply(NAME, [nic], rules.Ruleset(groups=(group('g'),)))
+    scene.driver.apply(OTHER, [other], rules.Ruleset(groups=(group('h'),)))
+    scene.driver.apply('third', [peer], rules.Ruleset())
+    open_rule = rule(protocol='udp', port_min=1000)
+    impossible = dataclasses.replace(open_rule, remote_cidr='10.0.0.300/8')
+    ruleset = rules.Ruleset(groups=(group('g', open_rule), group('h', impossible)))
+    with pytest.raises(exception.FirewallSetupFailed):
+        scene.driver.refresh(ruleset)
+    scene.driver.apply(NAME, [nic], ruleset.only_for([nic]))
+    with pytest.raises(exception.FirewallSetupFailed):
+        scene.driver.apply(OTHER, [other], ruleset.only_for([other]))
+    scene.driver.apply('third', [peer], ruleset.only_for([peer]))
+    assert scene.passes(peer, nic, packets.udp(peer, nic, 1000))
+    assert not scene.passes(peer, other, packets.udp(peer, other, 1000))
+    assert not scene.passes(peer, nic, packets.udp(peer, nic, 1001))
+
+
 def test_no_frame_passes_before_the_rules(scene: Scene) -> None:
     """The guest floods its network with forged frames while its NIC is made."""
     nic = packets.nic(0)

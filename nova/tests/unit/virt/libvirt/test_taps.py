@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+import dataclasses
 from typing import Any
 
 from nova import exception
@@ -35,11 +36,13 @@ class Recorder:
     def apply(
         self, instance_name: str, nics: Iterable[rules.NicPolicy], ruleset: rules.Ruleset
     ) -> None:
-        if instance_name in self.refused:
+        if self.refused & {instance_name, *(group.id for group in ruleset.groups)}:
             raise exception.FirewallSetupFailed(vif=instance_name, reason='no room')
         self.calls.append(('apply', instance_name, [nic.device for nic in nics]))
 
     def refresh(self, ruleset: rules.Ruleset) -> None:
+        if self.refused & {group.id for group in ruleset.groups}:
+            raise exception.FirewallSetupFailed(vif='every interface', reason='no such rule')
         self.calls.append(('refresh',))
 
     def repair(self) -> bool:
@@ -120,3 +123,27 @@ def test_a_guest_that_cannot_follow_holds_up_no_other() -> None:
     driver.refused.add('a')
     guests = {name: model.NetworkInfo((vif(number),)) for number, name in enumerate('abc')}
     assert firewall.apply_groups(guests, rules.Ruleset()) == {vif(1).id, vif(2).id}
+
+
+def test_a_group_that_cannot_be_loaded_is_that_of_its_guests_only() -> None:
+    driver = Recorder()
+    firewall = taps.TapFirewall(driver)
+    firewall.apply_groups({}, rules.Ruleset())
+    driver.refused.add('bad')
+    named = rules.parse_rule(rule_id='r', direction='ingress', remote_group_id='named')
+    ruleset = rules.Ruleset(
+        groups=(
+            rules.SecurityGroup(id='g', rules=(named,)),
+            rules.SecurityGroup(id='bad'),
+            rules.SecurityGroup(id='named'),
+        )
+    )
+    bad = dataclasses.replace(vif(1), security_groups=('bad', 'g'))
+    guests = {
+        'good': model.NetworkInfo((vif(0),)),
+        'bad': model.NetworkInfo((bad,)),
+        'other': model.NetworkInfo((vif(2),)),
+    }
+    assert firewall.apply_groups(guests, ruleset) == {vif(0).id, vif(2).id}
+    part = ruleset.only_for([rules.build_nic_policy(vif(0), ['g'])])
+    assert [group.id for group in part.groups] == ['g', 'named']
