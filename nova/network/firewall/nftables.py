@@ -142,6 +142,7 @@ class NftablesFirewall:
             former, self._ruleset = self._ruleset, merged
             self._remember(instance_name, touched)
             self._cut(before, touched, former)
+            self._forget_bridges({nic.bridge for nic in before.values()})
         self._given = ruleset
 
     def _remember(self, instance_name: str, nics: _Nics) -> None:
@@ -211,6 +212,12 @@ class NftablesFirewall:
             LOG.exception('These interfaces stay closed: %s', ', '.join(nics))
             return False
         return True
+
+    def _forget_bridges(self, names: Iterable[str]) -> None:
+        """One that comes back may be another of the same name."""
+        for name in names:
+            if self._plan is not None and not self._plan.needs_bridge(name):
+                self._bridges.pop(name, None)
 
     def _learn(self, bridge: str) -> None:
         """NICs whose bridge is not there yet stay closed until they are told of again."""

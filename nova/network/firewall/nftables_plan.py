@@ -71,6 +71,10 @@ class Plan:
         """All of it."""
         return merge(self._parts.values())
 
+    def needs_bridge(self, name: str) -> bool:
+        """Whether a NIC is on it."""
+        return ('bridge', name) in self._uses
+
     def follow(
         self,
         nics: Mapping[str, rules.NicPolicy | None],

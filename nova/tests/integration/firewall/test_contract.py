@@ -589,6 +589,37 @@ def test_what_went_through_the_host_is_cut(scene: Scene) -> None:
         assert answers(other)
 
 
+def test_a_bridge_that_comes_back_is_known_anew(scene: Scene) -> None:
+    """Under its old name it has another address, by which the host's own connections are told."""
+    nic = packets.nic(0, groups=('g',))
+    ruleset = rules.Ruleset(groups=(group('g', rule(direction='egress')),))
+    asked = inet.IP(src=packets.v4(nic), dst='10.0.0.1') / inet.UDP(sport=4000, dport=53) / b'who?'
+
+    def hears() -> bool:
+        return any(b'the host' in frame for frame in scene.ports[nic.device].drain())
+
+    for _time in range(2):
+        scene.plug(nic)
+        scene.driver.apply(NAME, [nic], ruleset)
+        run('ip', 'address', 'add', '10.0.0.1/24', 'dev', nic.bridge)
+        known = (packets.v4(nic), 'lladdr', nic.first_hop.mac, 'dev', nic.bridge)
+        run('ip', 'neigh', 'replace', *known)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as service:
+            service.bind(('10.0.0.1', 53))
+            service.settimeout(2)
+            question = packets.frame(nic.first_hop.mac, asked, scene.macs[nic.bridge])
+            scene.ports[nic.device].send(question)
+            heard, asker = service.recvfrom(100)
+            assert heard == b'who?'
+            service.sendto(b'the host', asker)
+        assert wait_until(hears, 2)
+        scene.driver.remove(NAME)
+        for device in (nic.device, nic.bridge):
+            run('ip', 'link', 'del', device)
+        scene.macs.clear()
+        scene.ports.clear()
+
+
 def test_without_tracking_of_bridged_packets_answers_are_dropped(scene: Scene, case: Case) -> None:
     """As on a kernel without br_netfilter: nothing passes that otherwise would not, or it is found
     to have been switched off."""
