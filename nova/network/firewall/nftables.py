@@ -89,7 +89,9 @@ class NftablesFirewall:
 
     def refresh(self, ruleset: rules.Ruleset) -> None:
         with self._lock:
-            self._follow('', {}, set(), ruleset)
+            # Groups that nobody is in any more are forgotten.
+            known = self._ruleset.only_for(self._nics.values())
+            self._follow('', {}, set(), ruleset, known)
 
     def repair(self) -> bool:
         with self._lock, self._reported([]):
@@ -117,7 +119,7 @@ class NftablesFirewall:
         with self._lock:
             owned = self._devices.get(instance_name, set())
             gone = set(owned) if devices is None else owned & set(devices)
-            self._follow(instance_name, {}, gone, self._given or self._ruleset)
+            self._follow(instance_name, {}, gone, self._ruleset)
 
     def _follow(
         self,
@@ -125,10 +127,14 @@ class NftablesFirewall:
         now: Mapping[str, rules.NicPolicy],
         gone: set[str],
         ruleset: rules.Ruleset,
+        known: rules.Ruleset | None = None,
     ) -> None:
-        """Have ``now`` and not ``gone``. When it fails, nothing has changed, and NICs that are
-        new are closed."""
-        merged = self._ruleset if ruleset is self._given else merge(self._ruleset, ruleset)
+        """Have ``now`` and not ``gone``, with this ruleset and what was ``known``, which is all if
+        not given. When it fails, nothing has changed, and NICs that are new are closed."""
+        merged = self._ruleset
+        if ruleset is not self._given and ruleset is not merged:
+            merged = merge(known or self._ruleset, ruleset)
+            merged = self._ruleset if merged == self._ruleset else merged
         changed = {
             device: nic
             for device, nic in now.items()
@@ -143,7 +149,8 @@ class NftablesFirewall:
             self._remember(instance_name, touched)
             self._cut(before, touched, former)
             self._forget_bridges({nic.bridge for nic in before.values()})
-        self._given = ruleset
+        if ruleset is not self._ruleset:
+            self._given = ruleset
 
     def _remember(self, instance_name: str, nics: _Nics) -> None:
         for device, nic in nics.items():
@@ -296,7 +303,6 @@ def _have_bridged_packets_tracked() -> None:
 def merge(old: rules.Ruleset, new: rules.Ruleset) -> rules.Ruleset:
     """Groups that ``new`` does not speak of stay as they are."""
     groups = {group.id: group for group in (*old.groups, *new.groups)}
-    merged = rules.Ruleset(
+    return rules.Ruleset(
         groups=tuple(groups[group_id] for group_id in sorted(groups)), provider=new.provider
     )
-    return old if merged == old else merged
