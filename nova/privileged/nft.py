@@ -1,4 +1,4 @@
-"""nftables by libnftables (libnftables(3)) in the helper's own process, and conntrack.
+"""nftables by libnftables (libnftables(3)) in the helper's own process.
 
 A change costs a fraction of a millisecond, an ``nft`` process several. A context is kept by each
 thread, since its socket belongs to the network namespace it was opened in.
@@ -15,7 +15,6 @@ import json
 import re
 import socket
 import struct
-import subprocess
 import threading
 from typing import Any
 
@@ -122,40 +121,6 @@ def are_bridged_packets_tracked() -> bool:
         sysctl.read(f'net/bridge/bridge-nf-call-{family}') == '1'
         for family in ('iptables', 'ip6tables')
     )
-
-
-@privileged.network.entrypoint
-def flows(version: int) -> str:
-    """The connections that the kernel knows, in the format of ``conntrack -L -o extended``."""
-    return _conntrack('-L', '-f', f'ipv{version}', '-o', 'extended')
-
-
-@privileged.network.entrypoint
-def cut(version: int, zone: int, values: Sequence[tuple[str, str]]) -> None:
-    """Have the kernel forget one connection. ``values`` are those of its original direction, as
-    conntrack prints them (``src``, ``sport``...)."""
-    options = {
-        'proto': '-p',
-        'src': '-s',
-        'dst': '-d',
-        'sport': '--sport',
-        'dport': '--dport',
-        'type': f'--icmp{"v6" if version == 6 else ""}-type',
-        'code': f'--icmp{"v6" if version == 6 else ""}-code',
-        'id': f'--icmp{"v6" if version == 6 else ""}-id',
-    }
-    words = [word for key, value in values for word in (options[key], str(value))]
-    _conntrack('-D', '-f', f'ipv{version}', '-w', str(zone), *words)
-
-
-def _conntrack(*arguments: str) -> str:
-    done = subprocess.run(
-        ['conntrack', *arguments], capture_output=True, text=True, check=False, timeout=60
-    )
-    # 1 also says that there was nothing of the kind.
-    if done.returncode not in (0, 1):
-        raise OSError(errno.EIO, done.stderr.strip())
-    return done.stdout
 
 
 def close() -> None:

@@ -7,7 +7,7 @@ import dataclasses
 
 from nova.network.firewall import interpreter, rules
 
-_ORIGINAL = ('src', 'dst', 'sport', 'dport', 'type', 'code', 'id')
+_ORIGINAL = ('src', 'dst', 'sport', 'dport', 'srckey', 'dstkey', 'type', 'code', 'id')
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from oslo_log import log as logging
 
 from nova import exception, privileged
 from nova.network.firewall import flows, nftables_base, nftables_change, nftables_plan, rules
+from nova.privileged import conntrack
 from nova.privileged import link as privileged_link
 from nova.privileged import nft as privileged_nft
 
@@ -276,9 +277,10 @@ class NftablesFirewall:
         zones = {device: self._bridges[nic.bridge].number for device, nic in nics.items()}
         try:
             for version in (4, 6):
-                known = flows.parse_connections(privileged_nft.flows(version), version)
-                for connection in flows.choose_cut(known, nics, zones, self._ruleset):
-                    privileged_nft.cut(version, connection.zone, connection.values)
+                known = flows.parse_connections(conntrack.flows(version), version)
+                cut = flows.choose_cut(known, nics, zones, self._ruleset)
+                if cut:
+                    conntrack.forget(version, [(one.zone, one.values) for one in cut])
         except privileged.ERRORS as exc:
             raise exception.FirewallSetupFailed(
                 vif=', '.join(sorted(nics)), reason=f'connections could not be cut: {exc}'
