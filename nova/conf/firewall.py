@@ -9,11 +9,11 @@ from oslo_config import cfg
 OPTS = [
     cfg.StrOpt(
         'driver',
-        default='nwfilter',
+        default='nftables',
         choices=[
-            ('nwfilter', "libvirt's network filters; they cannot hold all attacks"),
             ('nftables', 'the first-hop stage and security groups by nftables'),
             ('iptables', 'security groups by iptables and ip6tables, the rest by nftables'),
+            ('nwfilter', "libvirt's network filters; they cannot hold all attacks"),
             ('noop', 'nothing is filtered; for tests only'),
         ],
         help="""

@@ -1,21 +1,37 @@
-"""A cloud whose firewall is nftables, with a real guest."""
+"""A cloud whose firewall is nftables, with a real guest and services that are started anew."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+import dataclasses
+from typing import Any
 
+import netaddr
 import pytest
 
-from lab import compute
+from lab import compute, guest_report
+from lab.daemon import Daemon
+from lab.guest_console import Console
+from lab.sandbox import wait_until
+from nova.network.firewall import rules
 from nova.tests.integration.cloud import clouds, test_spoof
+from nova.tests.integration.firewall import attacks, packets
 
 LABELS = ('net-a', 'net-b')
 
 
 @pytest.fixture(scope='module')
-def cloud() -> Iterator[clouds.Cloud]:
-    settings = compute.Settings(extra={'firewall': {'driver': 'nftables'}})
-    with clouds.running('nft', settings) as sandbox:
+def services() -> dict[str, Daemon]:
+    """What runs, which a test may have started anew."""
+    return {}
+
+
+@pytest.fixture(scope='module')
+def cloud(services: dict[str, Daemon]) -> Iterator[clouds.Cloud]:
+    settings = compute.Settings(extra={'DEFAULT': {'reconcile_interval_s': '2'}})
+    with clouds.running('nft', settings, services=()) as sandbox:
+        services['nova-all'] = compute.start_service(sandbox, 'nova-all')
+        compute.wait_up(sandbox, list(services.values()))
         made = clouds.fill(sandbox, settings, LABELS)
         with made.booted(LABELS) as server:
             server.console()
@@ -28,9 +44,51 @@ def tables(cloud: clouds.Cloud) -> str:
     return cloud.sandbox.output('/bin/sh', '-c', script)
 
 
-def test_a_guest_sends_only_as_itself(cloud: clouds.Cloud) -> None:
-    """It has its leases, and libvirt has made no filters."""
-    test_spoof.test_a_guest_sends_only_as_itself(cloud)
+def test_a_real_guest_may_not(cloud: clouds.Cloud) -> None:
+    """Two of each family of attacks, sent by the guest's own kernel."""
+    with cloud.booted(LABELS) as server:
+        nics = server.report().nics
+        policies = [build_policy(nic, cloud.networks[LABELS[nic.index]]) for nic in nics]
+        with Console(cloud.sandbox, server.domain) as console:
+            console.wait_ready()
+            for number, nic in enumerate(nics):
+                victim = dataclasses.replace(
+                    policies[number],
+                    first_hop=dataclasses.replace(
+                        policies[number].first_hop,
+                        mac='fa:16:3e:00:00:99',
+                        ipv4=(str(netaddr.IPAddress(packets.v4(policies[number])) + 1),),
+                    ),
+                )
+                found = attacks.build_attacks(policies[number], policies[1 - number], victim)
+                frames = {
+                    f'{row} {n}': f for row, fs in found.items() for n, f in enumerate(fs[:2])
+                }
+                honest = packets.arp(nic.mac, packets.v4(policies[number]), '192.0.2.1')
+                with test_spoof.watched(cloud, victim.bridge) as seen:
+                    for frame in (*frames.values(), honest):
+                        answer = console.run(f'inject {nic.name} {frame.hex()}')
+                        assert answer.code == 0, answer.output
+                assert any(one.startswith(honest) for one in seen)
+                leaked = {name for name, f in frames.items() if any(s.startswith(f) for s in seen)}
+                assert leaked == set()
+
+
+def build_policy(nic: guest_report.Nic, network: dict[str, Any]) -> rules.NicPolicy:
+    """Who it is, with addresses of IPv6 that it has not, for the frames that are about them."""
+    return rules.NicPolicy(
+        vif_id=nic.name,
+        device=nic.name,
+        bridge=network['bridge'],
+        network_id=network['uuid'],
+        first_hop=rules.FirstHop(
+            mac=nic.mac,
+            ipv4=(str(nic.address).partition('/')[0],),
+            ipv6=(rules.build_link_local(nic.mac), f'2001:db8:{nic.index + 1}::5'),
+            dhcp_servers=(network['gateway'],),
+            routers=(packets.OUTSIDER_LINK_LOCAL,),
+        ),
+    )
 
 
 def test_rules_come_before_the_guest_and_go_after_it(cloud: clouds.Cloud) -> None:
@@ -44,3 +102,49 @@ def test_rules_come_before_the_guest_and_go_after_it(cloud: clouds.Cloud) -> Non
             assert f'tap{nic["port_id"].replace("-", "")[:12]}' in shown
             assert nic['mac_addr'] in shown
     assert '"tap' not in tables(cloud).replace('"tap*"', '')
+
+
+def explain(cloud: clouds.Cloud, *words: str) -> Any:
+    return compute.manage_json(cloud.sandbox, 'firewall', *words)
+
+
+def test_what_is_in_force_is_explained_and_drift_repaired(cloud: clouds.Cloud) -> None:
+    with cloud.booted(LABELS) as server:
+        shown = explain(cloud, 'show', server.uuid)
+        assert [(nic['network'], nic['groups']) for nic in shown] == [
+            (label, ['default']) for label in LABELS
+        ]
+        assert [(nic['follows'], nic['in_kernel']) for nic in shown] == [(True, True)] * 2
+        text = compute.manage(cloud.sandbox, 'firewall', 'show', server.uuid)
+        assert 'the kernel holds these rules' in text
+        assert 'Dropped on this host, all NICs:' in text
+
+        address = server.interfaces()[1]['fixed_ips'][0]['ip_address']
+        packet = ('ingress', 'tcp', '192.0.2.9:4000', f'{address}:22')
+        refused = explain(cloud, 'why', server.uuid, '1', *packet)
+        assert (refused['allowed'], refused['reason']) == (False, 'group')
+        assert refused['drops']['group'] >= 0
+        sent = ('egress', 'tcp', f'{address}:4000', '192.0.2.9:22')
+        passing = explain(cloud, 'why', server.uuid, '1', *sent)
+        assert (passing['allowed'], passing['reason']) == (True, 'group')
+        wrong = explain(cloud, 'why', server.uuid, '0', *sent)
+        assert (wrong['allowed'], wrong['reason']) == (False, 'ipv4')
+
+        before = strip(tables(cloud))
+        cloud.sandbox.run(['nft', 'flush', 'chain', 'bridge', 'nova', 'from_guest'])
+        cloud.sandbox.run(['nft', 'flush', 'set', 'bridge', 'nova', 'macs'])
+        shown = explain(cloud, 'show', server.uuid)
+        assert [nic['in_kernel'] for nic in shown] == [False, False]
+        assert wait_until(lambda: strip(tables(cloud)) == before, 30, 0.5), cloud.log()
+        assert [nic['in_kernel'] for nic in explain(cloud, 'show', server.uuid)] == [True, True]
+
+
+def strip(text: str) -> list[str]:
+    return [line.partition(' # handle')[0] for line in text.splitlines()]
+
+
+def test_a_restart_swaps_nothing(cloud: clouds.Cloud, services: dict[str, Daemon]) -> None:
+    with cloud.booted(LABELS):
+        before = tables(cloud)
+        services['nova-all'] = compute.restart_service(services['nova-all'])
+        assert tables(cloud) == before
