@@ -27,6 +27,9 @@ class TapFirewall:
         self._driver = driver
         self._ruleset = rules.Ruleset()
         self._begun = False
+        # Whose NICs the driver was told of, and of whom that was so when all were told last.
+        self._instances: set[str] = set()
+        self._settled: frozenset[str] = frozenset()
 
     def prepare(self, instance_name: str, vifs: Iterable[model.VIF]) -> None:
         """Have the rules of these NICs in force before they are made, or change those of NICs that
@@ -34,6 +37,7 @@ class TapFirewall:
 
         :raises FirewallSetupFailed: they could not be loaded; new NICs are closed.
         """
+        self._instances.add(instance_name)
         self._driver.prepare(instance_name, [_policy(vif) for vif in vifs], self._ruleset)
 
     def remove(self, instance_name: str, vifs: Iterable[model.VIF]) -> None:
@@ -43,6 +47,7 @@ class TapFirewall:
         """
         if self._begun:
             self._driver.remove(instance_name)
+        self._instances.discard(instance_name)
 
     def remove_nic(self, instance_name: str, vif: model.VIF) -> None:
         """Forget one NIC, which must be gone from the host.
@@ -69,6 +74,7 @@ class TapFirewall:
         """
         policies = {name: [_policy(vif) for vif in info] for name, info in guests.items()}
         self._ruleset = ruleset
+        self._instances |= guests.keys()
         if not self._begun:
             self._driver.init_host(policies, ruleset)
             self._begun = True
@@ -79,7 +85,19 @@ class TapFirewall:
             for name, nics, part in self._parts(policies, ruleset)
             if self._follows(name, nics, part)
         ]
+        self._forget(self._settled - guests.keys())
+        self._settled = frozenset(self._instances)
         return frozenset(vif.id for name in following for vif in guests[name])
+
+    def _forget(self, instance_names: Iterable[str]) -> None:
+        """Who was there when all were told last, and is not among them now, is gone; a list that
+        was made before it went may have come after :meth:`remove`. Who came since stays."""
+        for name in sorted(instance_names):
+            try:
+                self._driver.remove(name)
+                self._instances.discard(name)
+            except exception.FirewallSetupFailed:
+                LOG.exception('the rules of %s, which is gone, are still there', name)
 
     def _parts(
         self, policies: Mapping[str, Sequence[rules.NicPolicy]], ruleset: rules.Ruleset

@@ -147,3 +147,22 @@ def test_a_group_that_cannot_be_loaded_is_that_of_its_guests_only() -> None:
     assert firewall.apply_groups(guests, ruleset) == {vif(0).id, vif(2).id}
     part = ruleset.only_for([rules.build_nic_policy(vif(0), ['g'])])
     assert [group.id for group in part.groups] == ['g', 'named']
+
+
+def test_who_is_gone_does_not_come_back_by_an_old_list() -> None:
+    """But one whom an old list does not know yet, since it is only being made, stays."""
+    driver = Recorder()
+    firewall = taps.TapFirewall(driver)
+    info = model.NetworkInfo((vif(0),))
+    firewall.apply_groups({'old': info}, rules.Ruleset())
+    firewall.remove('old', info)
+    firewall.apply_groups({'old': info}, rules.Ruleset())
+    firewall.prepare('new', [vif(1)])
+    driver.calls.clear()
+    firewall.apply_groups({}, rules.Ruleset())
+    assert driver.calls == [('refresh',), ('remove', 'old', None)]
+    driver.calls.clear()
+    firewall.apply_groups({'new': model.NetworkInfo((vif(1),))}, rules.Ruleset())
+    assert driver.calls == [('refresh',), ('apply', 'new', [vif(1).device])]
+    firewall.apply_groups({}, rules.Ruleset())
+    assert driver.calls[-1] == ('remove', 'new', None)
