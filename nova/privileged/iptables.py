@@ -19,7 +19,7 @@ _TABLE = 'mangle'
 _TIMEOUT_S = 120
 #: Seconds to wait for another who changes tables.
 _LOCK_S = 60
-_CHAIN = r'nova-[A-Za-z0-9._-]{1,23}'
+_CHAIN = r'(?:nova-(?:egress|ingress|host)(?:-[A-Za-z0-9._-])?|nova-g?[ei]-[0-9a-f]{16})'
 _LINE = re.compile(
     rf':{_CHAIN} - \[0:0\]|-X {_CHAIN}|-[AD] {_CHAIN} [ -~]+'
     rf'|-I (?:PREROUTING|FORWARD|POSTROUTING) [ -~]+ -j {_CHAIN}'

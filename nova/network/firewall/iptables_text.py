@@ -11,8 +11,10 @@ import re
 
 from nova.network.firewall import iptables_plan, iptables_rules
 
-_CHAIN = re.compile(r':(nova-\S+) ')
-_RULE = re.compile(r'-A (nova-\S+) (.*)')
+# No others, since there is other software of this name.
+_OURS = r'(nova-(?:egress|ingress|host)(?:-\S)?|nova-g?[ei]-[0-9a-f]{16})'
+_CHAIN = re.compile(f':{_OURS} ')
+_RULE = re.compile(f'-A {_OURS} (.*)')
 _HOOK = re.compile(r'-A (PREROUTING|FORWARD|POSTROUTING) .*-j (nova-\S+)$')
 _SET = re.compile(r'create (nova-m[46]-[0-9a-f]{16}) ')
 _MEMBER = re.compile(r'add (nova-m[46]-[0-9a-f]{16}) (\S+)')

@@ -53,6 +53,7 @@ def test_what_we_render_is_let_through(ran: list[tuple[str, ...]]) -> None:
         '-D mine -j nova-egress',
         '-A nova-egress -j RETURN\nCOMMIT',
         '-X mine',
+        '-X nova-compute-local',
         '*filter',
         'COMMIT',
     ],

@@ -179,11 +179,13 @@ def test_what_was_loaded_is_known_again() -> None:
     wanted = everything(host)
     batch = iptables_text.render_change(iptables_plan.Contents(), wanted)
     foreign = [':PREROUTING ACCEPT [0:0]', ':mine - [0:0]', '-A mine -j nova-egress']
+    foreign += [':nova-compute-local - [0:0]', '-A nova-compute-local -j RETURN']
     found = iptables_plan.Contents(sets=iptables_text.parse_sets(save_sets(batch)))
     for version, lines in batch.tables.items():
         text = '\n'.join((*foreign, *lines))
         found.chains.update(iptables_text.parse_chains(text, version, wanted))
     assert iptables_text.render_change(found, wanted) == iptables_text.Batch()
+    assert found.chains.keys() == wanted.chains.keys()
 
 
 def save_sets(batch: iptables_text.Batch) -> str:
