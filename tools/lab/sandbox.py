@@ -111,6 +111,7 @@ class Sandbox:
             self._remove_files()
             (self.state / 'mnt').mkdir(parents=True)
             self.share.mkdir(parents=True)
+            load_modules()
             answer = self._start_init(kvm)
             if answer != 'ready':
                 self._stop()
@@ -306,6 +307,13 @@ class Sandbox:
 def as_user(command: Sequence[str], user: str, cwd: str) -> list[str]:
     """The command line that runs a command as a user, in a directory if it is there."""
     return [*('/bin/sh', '-c', AS_USER, user, '/bin/sh', '-c', IN_DIRECTORY, 'sh', cwd), *command]
+
+
+def load_modules() -> None:
+    """What the services inside want of the machine's kernel and cannot load themselves. Where it
+    is built in, or there are no modules, nothing happens."""
+    if shutil.which('modprobe', path=PATH) is not None:
+        subprocess.run(['modprobe', '-q', 'br_netfilter'], check=False, env={'PATH': PATH})
 
 
 def clean_environment(user: str, extra: Mapping[str, str] | None) -> dict[str, str]:

@@ -22,6 +22,7 @@ import time
 from pyroute2 import netns
 import pytest
 
+from lab import sandbox
 from nova import privileged
 from nova.network.firewall import driver as firewall_driver
 from nova.network.firewall import iptables, nftables, rules
@@ -50,6 +51,7 @@ def _prerequisites() -> None:
         pytest.skip('needs root')
     if missing:
         pytest.skip(f'needs {", ".join(missing)}')
+    sandbox.load_modules()
 
 
 class Port:
