@@ -108,9 +108,9 @@ class HostView:
 
     @classmethod
     def of(cls, conf: Any, instance: records.Instance) -> HostView:
-        driver = drivers.make(conf.firewall) if instance.host == conf.host else None
-        if driver is None:
+        if instance.host != conf.host:
             return cls()
+        driver = drivers.make(conf.firewall) or _make_filters(conf)
         try:
             return cls(driver, dict(driver.drops()))
         except exception.FirewallSetupFailed:
@@ -122,6 +122,15 @@ class HostView:
             return None if self.driver is None else self.driver.holds(nic.policy, nic.ruleset)
         except exception.FirewallSetupFailed:
             return None
+
+
+def _make_filters(conf: Any) -> Any:
+    """The driver for network filters, which is libvirt's."""
+    # libvirt's binding is needed on compute hosts only
+    from nova.virt.libvirt import connection, host
+
+    make = connection.choose_firewall(conf.firewall)
+    return make(host.Host(conf.libvirt.connection_uri))
 
 
 # --- from the database

@@ -79,6 +79,8 @@ def test_groups_are_filters_and_follow_changes(cloud: clouds.Cloud) -> None:
                 return bool(wait_until(is_so, _SOON_S, 0.2))
 
             assert becomes(neighbour=False, host=False), cloud.log()
+            (shown,) = compute.manage_json(cloud.sandbox, 'firewall', 'show', servers[0].uuid)
+            assert shown['in_kernel'] is True, shown
             # A single kind of ICMP, of members of a group: all in a set.
             echo = add_rule(cloud, guarded, from_port=8, to_port=0, group_id=peers)
             assert becomes(neighbour=True, host=False), cloud.log()
