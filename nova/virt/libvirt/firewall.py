@@ -342,13 +342,20 @@ class NWFilterFirewall:
         failed: dict[str, str],
     ) -> dict[str, ipsets.IpSet]:
         """Those that are there as they should be."""
-        changed = {name for name, wanted in new.items() if old.get(name) != wanted}
+        changed = sorted(name for name, wanted in new.items() if old.get(name) != wanted)
         try:
-            self._sets.ensure([new[name].values() for name in sorted(changed)])
-        except privileged.ERRORS as exc:
-            failed |= dict.fromkeys(changed, str(exc))
-            return {name: found for name, found in new.items() if name not in changed}
-        return dict(new)
+            self._sets.ensure([new[name].values() for name in changed])
+            return dict(new)
+        except privileged.ERRORS:
+            LOG.warning('Some set of addresses is refused; they are tried one by one.')
+        done = {name: found for name, found in new.items() if name not in changed}
+        for name in changed:
+            try:
+                self._sets.ensure([new[name].values()])
+                done[name] = new[name]
+            except privileged.ERRORS as exc:
+                failed[name] = str(exc)
+        return done
 
     def _define(
         self, old: Mapping[str, str], new: Mapping[str, str], failed: dict[str, str]

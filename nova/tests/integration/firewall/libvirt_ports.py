@@ -187,7 +187,7 @@ class Ports:
         gone = owned if devices is None else set(devices)
         for binding in self._libvirt.listAllNWFilterBindings():
             if binding.portDev() in gone:
-                subprocess.run(['ip', 'link', 'del', binding.portDev()], check=True)
+                subprocess.run(['ip', 'link', 'set', binding.portDev(), 'nomaster'], check=True)
                 binding.delete()
         for device in gone:
             self._nics.pop(device, None)

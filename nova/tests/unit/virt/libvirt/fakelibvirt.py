@@ -187,13 +187,16 @@ class FakeFilter:
 
 
 class FakeSets:
-    """Sets in memory; those in ``used`` stay."""
+    """Sets in memory; those in ``used`` stay, and ``refused`` is no address."""
 
     def __init__(self) -> None:
+        self.refused = ''
         self.entries: dict[str, set[str]] = {}
         self.used: set[str] = set()
 
     def ensure(self, sets: Sequence[tuple[str, str, int, Sequence[str]]]) -> None:
+        if self.refused and self.refused in str(sets):
+            raise OSError(5, f'no address: {self.refused}')
         self.entries |= {name: set(entries) for name, _kind, _version, entries in sets}
 
     def remove(self, names: Sequence[str]) -> list[str]:

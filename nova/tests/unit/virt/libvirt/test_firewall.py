@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import pytest
@@ -231,3 +232,26 @@ def test_rules_that_were_lost_are_made_anew(
     assert not made.repair()
     changed = {name for name, xml in daemon.filters.items() if xml != before[name]}
     assert changed == {filters.filter_name(NAME, second.first_hop.mac)}
+
+
+def test_a_set_that_is_refused_is_that_of_its_guests_only(
+    sets: FakeSets, made: firewall.NWFilterFirewall
+) -> None:
+    other = 'instance-00000001'
+    (nic,) = policies(make_vif(0), groups=('g',))
+    (theirs,) = policies(make_vif(2), groups=('h',))
+    single = rules.parse_rule(rule_id='s', direction='ingress', protocol='udp', port_min=53)
+    bad = dataclasses.replace(single, remote_cidr='10.0.0.300/8')
+    found = rules.Ruleset(
+        groups=(
+            rules.SecurityGroup(id='g', rules=(single,)),
+            rules.SecurityGroup(id='h', rules=(bad,)),
+        )
+    )
+    sets.refused = '10.0.0.300'
+    made.apply(NAME, [nic], found)
+    with pytest.raises(exception.FirewallSetupFailed, match='no address'):
+        made.apply(other, [theirs], found)
+    made.apply(NAME, [nic], found)
+    entries = set().union(*sets.entries.values())
+    assert '128.0.0.0/1,17:53-53' in entries
