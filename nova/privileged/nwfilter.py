@@ -1,9 +1,10 @@
 """The chains of iptables in which libvirt puts what it makes of network filters.
 
-Whenever libvirt makes the rules of a NIC it takes the jumps to its chains out of FORWARD and INPUT
-and puts them back in front (``iptables -D``, then ``-I``, seen in its log). For that moment the
-groups of no NIC of the host would be in force. So there are other jumps to the same chains, at the
-end, which libvirt does not know.
+Whenever libvirt makes the rules of a NIC it takes the jumps to its chains out of FORWARD and INPUT,
+one after the other, and puts them back in front (``iptables -D``, then ``-I``, seen in its log).
+For that moment the groups of no NIC of the host would be in force. So there are other jumps to the
+same chains, at the end; and before the chain that accepts what comes from any NIC does so, it asks
+the others as well.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ _CHAINS = {
     'FORWARD': ('nova-nwfilter', ('libvirt-in', 'libvirt-out', 'libvirt-in-post')),
     'INPUT': ('nova-nwfilter-host', ('libvirt-host-in',)),
 }
+#: What accepts whatever comes from a NIC, and what it has to ask before.
+_ACCEPTING, _ASKED = 'libvirt-in-post', ('libvirt-in', 'libvirt-out')
 #: Where libvirt's rules of a device are: the tool, its table, and how its chains begin.
 _RULES = (
     ('ebtables', 'nat', ('libvirt-I', 'libvirt-O')),
@@ -41,6 +44,7 @@ def ensure_entered() -> bool:
         for program in _PROGRAMS
         for hook, (ours, theirs) in _CHAINS.items()
     ]
+    changes += [_ensure_asked(program) for program in _PROGRAMS]
     return any(changes)
 
 
@@ -84,6 +88,16 @@ def _ensure(program: str, hook: str, ours: str, theirs: tuple[str, ...]) -> bool
         _run(f'{program}-restore', '--noflush', '-w', text='\n'.join(lines))
     if not is_entered:
         _run(program, '-w', '-A', hook, '-j', ours)
+    return True
+
+
+def _ensure_asked(program: str) -> bool:
+    wanted = [f'-A {_ACCEPTING} -j {name}' for name in _ASKED]
+    found = _ask(program, '-S', _ACCEPTING) or []
+    if found[1 : len(wanted) + 1] == wanted:
+        return False
+    for place, name in enumerate(_ASKED, start=1):
+        _run(program, '-w', '-I', _ACCEPTING, str(place), '-j', name)
     return True
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import socket
+import threading
+import time
 
 import pytest
 from scapy.layers import inet
@@ -78,6 +80,47 @@ def test_single_ports_change_without_a_rule_being_made_anew(scene: Scene) -> Non
     assert not scene.passes(peer, nic, packets.udp(peer, nic, 1000, source_port=4001))
     assert scene.passes(peer, nic, packets.udp(peer, nic, 1001, source_port=4001))
     assert run('nft', '-a', '-s', 'list', 'table', 'ip', 'filter') == before
+
+
+def test_rules_that_are_made_anew_lose_nothing_and_open_nothing(scene: Scene) -> None:
+    """While a filter is redefined, in both directions of an admitted connection."""
+    nic, peer = packets.nic(0, groups=('g',)), packets.nic(10, 0)
+    scene.plug(nic, peer)
+    single, whole = rule(protocol='udp', port_min=1000), rule(protocol='tcp')
+    scene.driver.apply(NAME, [nic], rules.Ruleset(groups=(group('g', single),)))
+    scene.driver.apply(OTHER, [peer], rules.Ruleset())
+    assert scene.passes(peer, nic, packets.udp(peer, nic, 1000))
+    admitted = packets.udp(peer, nic, 1000)
+    answer = packets.udp(nic, peer, 4000, source_port=1000)
+    refused = packets.udp(peer, nic, 1001)
+    done = threading.Event()
+    sent = 0
+
+    def talk() -> None:
+        nonlocal sent
+        while not done.is_set():
+            scene.ports[peer.device].send(admitted, refused)
+            scene.ports[nic.device].send(answer)
+            sent += 1
+            time.sleep(0.002)
+
+    for port in scene.ports.values():
+        port.drain()
+    talker = threading.Thread(target=talk)
+    talker.start()
+    try:
+        for rules_now in ((single, whole), (single,)):
+            scene.driver.refresh(rules.Ruleset(groups=(group('g', *rules_now),)))
+    finally:
+        done.set()
+        talker.join()
+    assert sent > 50
+    for sender, target, frame in ((peer, nic, admitted), (nic, peer, answer)):
+        last = packets.mark(sender.first_hop.mac, packets.v4(sender), 4711)
+        scene.ports[sender.device].send(last)
+        frames = scene.ports[target.device].until(last)
+        assert frames.count(frame) == sent
+        assert refused not in frames
 
 
 def test_groups_are_in_force_while_libvirt_makes_a_nic(scene: Scene) -> None:
