@@ -22,7 +22,7 @@ ROUNDS = 3
 OVER_NONE, UNDER_CLEAN = 1.25, 10.0
 #: The driver for network filters has two families and groups to make rules for, which
 #: ``clean-traffic`` has not, and must not take more than this times as long.
-FILTERS_OVER_CLEAN = 1.9
+FILTERS_OVER_CLEAN = 1.6
 
 
 def test_the_start_of_a_guest() -> None:
