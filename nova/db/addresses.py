@@ -45,22 +45,8 @@ def take_address_v6(db: orm.Session, network: models.Network, vif_id: int, addre
 def take_any(
     db: orm.Session, network: models.Network, vif_id: int, free_since: datetime.datetime
 ) -> None:
-    """Take the address that has been free longest. SKIP LOCKED passes over rows that others are
-    taking at this moment instead of queueing for them; SQLite has one writer and no such clause,
-    which SQLAlchemy leaves out there."""
-    fixed_ip = models.FixedIp
-    free = (
-        sa.select(fixed_ip.id)
-        .where(
-            fixed_ip.network_id == network.id,
-            fixed_ip.vif_id.is_(None),
-            fixed_ip.reserved.is_(False),
-            fixed_ip.released_at <= free_since,
-        )
-        .order_by(fixed_ip.released_at, fixed_ip.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
+    """Take the address that has been free longest."""
+    fixed_ip, free = models.FixedIp, longest_free(network, free_since)
     if db.get_bind().dialect.update_returning:
         take = (
             sa.update(fixed_ip)
@@ -76,6 +62,25 @@ def take_any(
             db.execute(sa.update(fixed_ip).where(fixed_ip.id == taken).values(vif_id=vif_id))
     if taken is None:
         raise exception.NoMoreFixedIps(network=network.label)
+
+
+def longest_free(network: models.Network, free_since: datetime.datetime) -> sa.Select[int]:
+    """The row that is to be taken next, locked. SKIP LOCKED passes over rows that others are
+    taking at this moment instead of queueing for them; SQLite has one writer and no such clause,
+    which SQLAlchemy leaves out there."""
+    fixed_ip = models.FixedIp
+    return (
+        sa.select(fixed_ip.id)
+        .where(
+            fixed_ip.network_id == network.id,
+            fixed_ip.vif_id.is_(None),
+            fixed_ip.reserved.is_(False),
+            fixed_ip.released_at <= free_since,
+        )
+        .order_by(fixed_ip.released_at, fixed_ip.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
 
 
 def free_addresses(db: orm.Session, *which: sa.ColumnElement[bool]) -> None:

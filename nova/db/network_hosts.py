@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from nova import exception
-from nova.db import models, networks, records, retry, session
+from nova.db import addresses, models, networks, records, retry, session
 
 _NetworkHost, _FixedIp, _Vif = models.NetworkHost, models.FixedIp, models.Vif
 
@@ -87,18 +87,8 @@ def _lock(db: orm.Session, uuid: str) -> models.Network:
 
 
 def _take(db: orm.Session, network: models.Network, free_since: datetime.datetime) -> str:
-    row = db.scalar(
-        sa.select(_FixedIp)
-        .where(
-            _FixedIp.network_id == network.id,
-            _FixedIp.vif_id.is_(None),
-            _FixedIp.reserved.is_(False),
-            _FixedIp.released_at <= free_since,
-        )
-        .order_by(_FixedIp.released_at, _FixedIp.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
+    free = db.scalar(addresses.longest_free(network, free_since))
+    row = None if free is None else db.get(_FixedIp, free)
     if row is None:
         raise exception.NoMoreFixedIps(network=network.label)
     row.reserved = True
