@@ -18,6 +18,7 @@ from lab.sandbox import Sandbox, wait_until
 FLAVOR = '1'
 BUILD_TIMEOUT_S = 120
 REPORT_TIMEOUT_S = 120
+REPORT_TRIES = 3
 
 #: What a first boot may leave on a host, for the boots that follow.
 WARM = (
@@ -95,6 +96,13 @@ class Server:
     def reports(self) -> list[guest_report.Report]:
         """All its reports until now. Where IPv6 took a little longer, it is in the second."""
         return guest_report.parse_reports(self.console())
+
+    def settled_reports(self, console: Console) -> Iterator[guest_report.Report]:
+        """Its last report, and then some for which its guest asks the networks again: on a busy
+        host it may have missed an answer."""
+        yield self.reports()[-1]
+        for _ in range(REPORT_TRIES):
+            yield from guest_report.parse_reports(console.run('afresh; report', 60).output)
 
     def delete(self) -> None:
         """Delete it and wait until the API does not know it any more."""
