@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from lab import compute
+from lab import compute, guest_report
 from lab.guest_console import Console
 from lab.sandbox import Sandbox, wait_until
 from nova.tests.integration.cloud import clouds
@@ -67,8 +67,7 @@ def networks(cloud: Cloud) -> dict[str, dict[str, Any]]:
     flat = ('--kind', 'flat', '--bridge', OPERATORS_BRIDGE, '--gateway', FLAT_ROUTER)
     dhcp = ('--kind', 'flat_dhcp', '--gateway', 'none')
     for label, cidr, options in (('flat', '10.83.0.0/24', flat), ('dhcp', '10.84.0.0/24', dhcp)):
-        made = compute.create_network(cloud.sandbox, label, cidr, *options)
-        cloud.networks[label] = made
+        cloud.serve_first(label, cidr, *options)
     return cloud.networks
 
 
@@ -268,6 +267,67 @@ def test_guests_of_other_vlans_are_apart(cloud: Cloud, guests: Guests) -> None:
 
 def know(console: Console, device: str, address: str, mac: str) -> None:
     assert console.run(f'arp -i {device} -s {address} {mac}').code == 0
+
+
+def test_a_network_that_every_host_serves(cloud: Cloud, guests: Guests) -> None:
+    """A NIC on it is plugged into either running guest, whose DHCP server is then its own host; and
+    when the NICs are taken out, its VLAN is on neither host any more."""
+    before = [links(host) for host in cloud.hosts]
+    made = cloud.network('wide', '10.87.0.0/24', '--gateway', 'none', '--multi-host')
+    pair = (guests.mixed.server, guests.red.server)
+    ports = [attach(cloud, server, made['uuid']) for server in pair]
+    shown = compute.manage_json(cloud.sandbox, 'network', 'show', made['uuid'])
+    with contextlib.ExitStack() as stack:
+        consoles = [stack.enter_context(cloud.console(server)) for server in pair]
+        nics = [
+            plugged(console, port['mac_addr'])
+            for console, port in zip(consoles, ports, strict=True)
+        ]
+        assert [nic.server for nic in nics] == [shown['hosts'][host.name] for host in cloud.hosts]
+        assert len({nic.server for nic in nics}) == 2
+        for nic, port in zip(nics, ports, strict=True):
+            assert nic.address == f'{port["fixed_ips"][0]["ip_address"]}/24'
+            assert nic.gateway_answers
+        addresses_of = [str(nic.address).partition('/')[0] for nic in nics]
+        assert pings(consoles[0], addresses_of[1], '-I', nics[0].name)
+        assert pings(consoles[1], addresses_of[0], '-I', nics[1].name)
+    for server, port in zip(pair, ports, strict=True):
+        detach(cloud, server, port['port_id'])
+    compute.manage(cloud.sandbox, 'network', 'delete', made['uuid'])
+
+    def left() -> list[dict[str, Any]]:
+        return [links(host) for host in cloud.hosts]
+
+    assert wait_until(lambda: left() == before, 20, 1), (left(), before, cloud.log())
+
+
+def attach(cloud: Cloud, server: clouds.Server, network: str) -> dict[str, Any]:
+    path = f'/servers/{server.uuid}/os-interface'
+    answer = cloud.api.call('POST', path, {'interfaceAttachment': {'net_id': network}})
+    assert answer.status == 200, (answer.text, cloud.log())
+    found: dict[str, Any] = answer.json()['interfaceAttachment']
+    return found
+
+
+def detach(cloud: Cloud, server: clouds.Server, port: str) -> None:
+    path = f'/servers/{server.uuid}/os-interface'
+    assert cloud.api.call('DELETE', f'{path}/{port}').status == 202
+    gone = wait_until(lambda: port not in {n['port_id'] for n in server.interfaces()}, 60, 0.5)
+    assert gone, cloud.log()
+
+
+def plugged(console: Console, mac: str) -> guest_report.Nic:
+    """A card that is new to the guest, once the guest has it."""
+
+    seen: list[guest_report.Nic] = []
+
+    def is_there() -> bool:
+        reports = guest_report.parse_reports(console.run('scan; report', 120).output)
+        seen[:] = [nic for nic in reports[-1].nics if nic.mac == mac]
+        return bool(seen)
+
+    assert wait_until(is_there, 60, 1)
+    return seen[0]
 
 
 def test_a_restart_of_the_services_changes_nothing(cloud: Cloud, guests: Guests) -> None:

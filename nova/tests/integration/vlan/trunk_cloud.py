@@ -1,8 +1,8 @@
 """A cloud of two hosts on a trunk.
 
 A sandbox has what the hosts share: Keystone, Glance, RabbitMQ, PostgreSQL, the scheduler and the
-API. Either host has guests; the first serves the networks as well. Their interfaces on the trunk,
-which is the physical network ``trunk``, have different names.
+API. Either host has guests; the first serves the networks of one host. Their interfaces on the
+trunk, which is the physical network ``trunk``, have different names.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from lab.sandbox import Sandbox, SandboxError, wait_until
 from nova.tests.integration.cloud import clouds
 
 WIRE = 'trunk'
-#: The interface of each host, and its services.
+#: The interface of each host.
 INTERFACES = ('trunk0', 'up7')
-SERVICES = (('nova-network', 'nova-compute'), ('nova-compute',))
+SERVICES = ('nova-network', 'nova-compute')
 SHARED_SERVICES = ('nova-scheduler', 'nova-api')
 #: Keystone, Glance, RabbitMQ and PostgreSQL, which the hosts find on their loopback address.
 PORTS = (5000, 9292, broker.PORT, database.PORT)
@@ -61,7 +61,14 @@ class Cloud(clouds.Cloud):
     def network(self, label: str, cidr: str, *options: str) -> dict[str, Any]:
         """One more network on the trunk, by ``nova-manage``."""
         place = ('--kind', 'vlan', '--physical-network', WIRE)
-        made = compute.create_network(self.sandbox, label, cidr, *place, *options)
+        return self.serve_first(label, cidr, *place, *options)
+
+    def serve_first(self, label: str, cidr: str, *options: str) -> dict[str, Any]:
+        """One more network; the first host serves it unless every host does."""
+        made = compute.create_network(self.sandbox, label, cidr, *options)
+        if made['kind'] != 'flat' and not made['multi_host']:
+            host = ('--host', self.hosts[0].name)
+            made = compute.manage_json(self.sandbox, 'network', 'modify', made['uuid'], *host)
         self.networks[label] = made
         return made
 
@@ -107,8 +114,8 @@ def running() -> Iterator[Cloud]:
             for kernel in kernels:
                 kernel.result()
             started = [
-                workers.submit(start_services, host, interface, names)
-                for host, interface, names in zip(hosts, INTERFACES, SERVICES, strict=True)
+                workers.submit(start_services, host, interface)
+                for host, interface in zip(hosts, INTERFACES, strict=True)
             ]
             for found in started:
                 daemons |= found.result()
@@ -154,12 +161,10 @@ def start_host(host: Sandbox) -> None:
     libvirtd.start(host)
 
 
-def start_services(
-    host: Sandbox, interface: str, names: Sequence[str]
-) -> dict[tuple[str, str], Daemon]:
+def start_services(host: Sandbox, interface: str) -> dict[tuple[str, str], Daemon]:
     compute.prepare_host(host)
     compute.write_config(host, build_settings(interface))
-    return {(host.name, name): compute.start_service(host, name) for name in names}
+    return {(host.name, name): compute.start_service(host, name) for name in SERVICES}
 
 
 def wait_up(shared: Sandbox, daemons: Sequence[Daemon]) -> None:
