@@ -109,7 +109,7 @@ def test_images_that_may_not_be_booted(
 
 
 #: A host keeps the networks that it serves apart, whether or not they have NICs.
-SERVED = r'nft: set .*"name":"(bridges|allowed)"'
+SERVED = r'nft: set .*"name":"(bridges|allowed|guarded)"'
 
 
 def test_a_vlan_network_needs_a_kernel_with_vlans(cloud: clouds.Cloud) -> None:
