@@ -63,10 +63,21 @@ def test_a_guest_asks_on_each_of_its_nics(cloud: clouds.Cloud) -> None:
             assert '"uuid"' not in console.run(stolen).output
 
 
-def test_a_drive_by_the_api(cloud: clouds.Cloud) -> None:
+def test_drive_and_service_say_the_same_of_every_nic(cloud: clouds.Cloud) -> None:
+    """Whichever NIC asks; each is known by its MAC address."""
+    paths = [f'openstack/latest/{name}.json' for name in ('meta_data', 'network_data')]
     with cloud.unchanged(), cloud.booted(['net-a', 'net-b'], config_drive=True) as server:
-        assert all(nic.lease for nic in server.report().nics)
-        with Console(cloud.sandbox, server.domain) as console:
-            console.wait_ready()
-            text = console.run('cat /config/openstack/latest/meta_data.json; echo').output
-        assert json.loads(text)['uuid'] == server.uuid
+        report = server.report()
+        assert all(nic.lease for nic in report.nics)
+        with cloud.console(server) as console:
+            drive = {
+                path: json.loads(console.run(f'cat /config/{path}; echo').output) for path in paths
+            }
+            for nic in report.nics:
+                for path, told in drive.items():
+                    assert json.loads(ask(console, nic.name, path)) == told
+    meta_data, network_data = drive.values()
+    assert meta_data['uuid'] == server.uuid
+    assert [link['ethernet_mac_address'] for link in network_data['links']] == [
+        nic.mac for nic in report.nics
+    ]

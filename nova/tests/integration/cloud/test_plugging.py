@@ -29,9 +29,8 @@ def guest(cloud: clouds.Cloud, *labels: str) -> Iterator[tuple[clouds.Server, Co
 
 def report(console: Console, nics: int) -> guest_report.Report:
     """What the guest sees once it has so many cards."""
-    count = f'[ $(ls -d /sys/class/net/*/device | wc -l) = {nics} ]'
-    wait = f'for i in 1 2 3 4 5 6 7 8 9 10; do {count} && break; sleep 0.5; done'
-    (found,) = guest_report.parse_reports(console.run(f'{wait}; scan; report', 90).output)
+    answer = console.run(f'wait_for_cards {nics}; scan; report', 90)
+    (found,) = guest_report.parse_reports(answer.output)
     assert len(found.nics) == nics
     return found
 
