@@ -81,6 +81,7 @@ def network_create(conf: Any, arguments: argparse.Namespace) -> None:
         allowed_start=arguments.allowed_start,
         allowed_end=arguments.allowed_end,
         fixed_cidr=arguments.fixed_cidr,
+        enable_dhcp=False if arguments.no_dhcp else None,
         multi_host=arguments.multi_host,
     )
     networks = _networks(conf)
@@ -337,6 +338,11 @@ def _add_network(noun: argparse.ArgumentParser) -> None:
     create.add_argument('--project', metavar='ID', help='the only project that may use it')
     create.add_argument('--allowed-start', metavar='ADDRESS', help='the first address given')
     create.add_argument('--allowed-end', metavar='ADDRESS', help='the last address given')
+    create.add_argument(
+        '--no-dhcp',
+        action='store_true',
+        help='guests learn their addresses from the configuration drive',
+    )
     create.add_argument('--fixed-cidr', metavar='CIDR', help='the part that is given out')
     create.add_argument(
         '--multi-host',

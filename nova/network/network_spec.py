@@ -92,9 +92,10 @@ def parse_kind(text: str | None) -> model.NetworkKind:
 def plan_network(spec: NetworkSpec, uuid: str) -> NetworkPlan:
     """All that is decided about a new network.
 
-    Where we serve DHCP, the first IPv4 address is the gateway unless another is named, the gateway
-    is the DHCP server, and every other address of the range may be given out. The network of an
-    operator (kind ``flat``) has a gateway only if one is named.
+    Where we serve a network, the first IPv4 address is the gateway unless another is named, the
+    gateway is the DHCP server (none with ``enable_dhcp`` false), and every other address of the
+    range may be given out. The network of an operator (kind ``flat``) has a gateway only if one is
+    named.
 
     An IPv6 range has a gateway only if one is named, whatever the kind: an announcement of a
     router reaches all guests of a network alike, so that the operator has to choose which networks
@@ -106,11 +107,11 @@ def plan_network(spec: NetworkSpec, uuid: str) -> NetworkPlan:
     :raises NetworkKindUnsupported:
     """
     kind = parse_kind(spec.kind)
-    _check_dhcp(spec, kind)
+    served = _is_dhcp_served(spec, kind)
     if spec.cidr is None and spec.cidr_v6 is None:
         raise exception.InvalidInput(field='cidr', reason='a range of IPv4 or IPv6 is needed')
-    v4 = _plan_v4(spec, kind)
-    cidr_v6, gateway_v6, mode = _plan_v6(spec, kind)
+    v4 = _plan_v4(spec, kind, served)
+    cidr_v6, gateway_v6, mode = _plan_v6(spec, kind, served)
     return NetworkPlan(
         network=records.NewNetwork(
             uuid=uuid,
@@ -148,14 +149,14 @@ class _V4:
     addresses: tuple[tuple[str, bool], ...]
 
 
-def _plan_v4(spec: NetworkSpec, kind: model.NetworkKind) -> _V4 | None:
+def _plan_v4(spec: NetworkSpec, kind: model.NetworkKind, served: bool) -> _V4 | None:
     if spec.cidr is None:
         for field in ('gateway', 'dhcp_server', 'allowed_start', 'allowed_end', 'fixed_cidr'):
             if getattr(spec, field) not in (None, NO_GATEWAY):
                 raise exception.InvalidInput(field=field, reason='there is no IPv4 range')
         return None
     cidr = ranges.parse_cidr(spec.cidr)
-    gateway, server = _infrastructure(spec, cidr, kind)
+    gateway, server = _infrastructure(spec, cidr, kind, served)
     reserved = {str(cidr.network), str(cidr.broadcast)} | ({gateway, server} - {None})
     start, end = _bounds(spec, cidr)
     given = netaddr.IPRange(start, end) if ranges.number(start) <= ranges.number(end) else ()
@@ -185,13 +186,23 @@ def _bounds(spec: NetworkSpec, cidr: Any) -> tuple[str, str]:
     return str(max(part[0], cidr[1])), str(min(part[-1], cidr[-2]))
 
 
-def _check_dhcp(spec: NetworkSpec, kind: model.NetworkKind) -> None:
-    """Whether DHCP is served follows from the kind."""
-    served = kind is not model.NetworkKind.FLAT
-    if spec.enable_dhcp is not None and spec.enable_dhcp is not served:
-        others = 'flat_dhcp or vlan' if spec.enable_dhcp else 'flat'
-        reason = f'a network of kind {kind.value} is not so; one of kind {others} is'
-        raise exception.InvalidInput(field='enable_dhcp', reason=reason)
+def _is_dhcp_served(spec: NetworkSpec, kind: model.NetworkKind) -> bool:
+    """Whether guests get their addresses of both families by DHCP and announcements.
+
+    :raises InvalidInput: it is said to be served where it cannot be, or the other way round.
+    """
+    if kind is model.NetworkKind.FLAT:
+        if spec.enable_dhcp:
+            reason = 'on a flat network nobody serves DHCP'
+            raise exception.InvalidInput(field='enable_dhcp', reason=reason)
+        return False
+    if spec.enable_dhcp is not False:
+        return True
+    for field in ('dhcp_server', 'ipv6_mode', 'multi_host'):
+        if getattr(spec, field):
+            reason = 'it is for networks with DHCP, and enable_dhcp is false'
+            raise exception.InvalidInput(field=field, reason=reason)
+    return False
 
 
 def parse_project(project_id: str | None) -> str | None:
@@ -200,7 +211,7 @@ def parse_project(project_id: str | None) -> str | None:
 
 
 def _plan_v6(
-    spec: NetworkSpec, kind: model.NetworkKind
+    spec: NetworkSpec, kind: model.NetworkKind, served: bool
 ) -> tuple[str | None, str | None, model.Ipv6Mode | None]:
     """The IPv6 range, its gateway and the mode."""
     if spec.cidr_v6 is None:
@@ -215,14 +226,16 @@ def _plan_v6(
         if netaddr.IPAddress(gateway) not in cidr or gateway == str(cidr.network):
             reason = f'it is not the address of a router in {cidr}'
             raise exception.InvalidCidr(field='gateway_v6', value=gateway, reason=reason)
-    return str(cidr), gateway, _ipv6_mode(spec.ipv6_mode, kind)
+    return str(cidr), gateway, _ipv6_mode(spec.ipv6_mode, kind, served)
 
 
-def _ipv6_mode(text: str | None, kind: model.NetworkKind) -> model.Ipv6Mode | None:
+def _ipv6_mode(text: str | None, kind: model.NetworkKind, served: bool) -> model.Ipv6Mode | None:
     if kind is model.NetworkKind.FLAT:
         if text is not None:
             reason = 'on a flat network nobody announces the range'
             raise exception.InvalidInput(field='ipv6_mode', reason=reason)
+        return None
+    if not served:
         return None
     try:
         return model.Ipv6Mode(text or model.Ipv6Mode.SLAAC)
@@ -292,7 +305,7 @@ def _parse_route(text: str) -> model.Route:
 
 
 def _infrastructure(
-    spec: NetworkSpec, cidr: Any, kind: model.NetworkKind
+    spec: NetworkSpec, cidr: Any, kind: model.NetworkKind, served: bool
 ) -> tuple[str | None, str | None]:
     """The gateway and the DHCP server."""
     if kind is model.NetworkKind.FLAT:
@@ -303,9 +316,9 @@ def _infrastructure(
         return ranges.parse_host(named, cidr, 'gateway'), None
     server = ranges.parse_host(spec.dhcp_server, cidr, 'dhcp_server')
     if spec.gateway == NO_GATEWAY:
-        return None, server or str(cidr[1])
+        return None, (server or str(cidr[1])) if served else None
     gateway = ranges.parse_host(spec.gateway, cidr, 'gateway') or str(cidr[1])
-    return gateway, server or gateway
+    return gateway, (server or gateway) if served else None
 
 
 def parse_dns(servers: Sequence[str]) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ class HostNetwork:
 
     ``address`` (``address/prefix``) is the host's own IPv4 address on the bridge, ``addresses_v6``
     are those of IPv6, the link-local one first. ``forwards`` and ``forwards_v6`` say whether the
-    host is the network's gateway.
+    host is the network's gateway, ``serves_dhcp`` whether the server ``dhcp`` runs.
     """
 
     uuid: str
@@ -56,6 +56,7 @@ class HostNetwork:
     address: str | None
     forwards: bool
     dhcp: dhcp.Server
+    serves_dhcp: bool = True
     addresses_v6: tuple[str, ...] = ()
     forwards_v6: bool = False
 
@@ -159,8 +160,8 @@ def _plan_network(
     network: records.Network, vifs: Sequence[records.Vif], options: HostOptions
 ) -> HostNetwork:
     server_v6 = info.server_address_v6(network)
-    if network.dhcp_server is None and server_v6 is None:
-        raise exception.NetworkSetupFailed(network=network.label, reason='it has no DHCP server')
+    # without DHCP we are the gateway all the same
+    server_v4 = network.dhcp_server or network.gateway
     server = dhcp.Server(
         network_id=network.uuid,
         interface=network.bridge,
@@ -189,9 +190,10 @@ def _plan_network(
             network.vlan,
             options.physical_networks,
         ),
-        address=_with_prefix(network.dhcp_server, network.cidr),
-        forwards=network.gateway is not None and network.gateway == network.dhcp_server,
+        address=_with_prefix(server_v4, network.cidr),
+        forwards=network.gateway is not None and network.gateway == server_v4,
         dhcp=server,
+        serves_dhcp=network.dhcp_server is not None or server_v6 is not None,
         addresses_v6=tuple(
             f'{address}/64'
             for address in (info.router_link_local(network), server_v6)

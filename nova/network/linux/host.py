@@ -114,7 +114,7 @@ class HostNetworks:
         if network.forwards and privileged_sysctl.ensure_forwarding():
             self._keep_others_from_forwarding()
         privileged_sysctl.ensure_device_forwarding(network.link.name, network.forwards)
-        if dnsmasq.ensure_server(network.dhcp):
+        if network.serves_dhcp and dnsmasq.ensure_server(network.dhcp):
             LOG.info('network %s: DHCP server started on %s', network.label, network.link.name)
 
     def _ensure_v6(self, network: topology.HostNetwork) -> None:

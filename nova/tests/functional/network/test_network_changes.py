@@ -76,12 +76,27 @@ def test_the_part_of_a_range_that_is_given_out() -> None:
             API.create_network(spec('10.0.2.0/24', **values))
 
 
-def test_dhcp_is_where_the_kind_has_it() -> None:
-    API.create_network(spec('10.0.0.0/29', enable_dhcp=True))
+def test_a_network_with_and_without_dhcp() -> None:
+    served = API.create_network(spec('10.0.0.0/29', enable_dhcp=True))
+    assert (served.gateway, served.dhcp_server) == ('10.0.0.1', '10.0.0.1')
     API.create_network(spec('10.0.1.0/29', kind='flat', enable_dhcp=False))
-    for kind, wanted in (('flat', True), ('flat_dhcp', False)):
-        with pytest.raises(exception.InvalidInput, match='enable_dhcp'):
-            API.create_network(spec('10.0.2.0/29', kind=kind, enable_dhcp=wanted))
+    still = API.create_network(
+        spec('10.0.2.0/29', cidr_v6='fd00:2::/64', gateway_v6='fd00:2::9', enable_dhcp=False)
+    )
+    assert (still.gateway, still.dhcp_server) == ('10.0.2.1', None)
+    assert (still.gateway_v6, still.ipv6_mode) == ('fd00:2::9', None)
+    apart = API.create_network(spec('10.0.3.0/29', gateway='none', enable_dhcp=False))
+    assert (apart.gateway, apart.dhcp_server, apart.dhcp_start) == (None, None, '10.0.3.1')
+    refused: dict[str, dict[str, object]] = {
+        'enable_dhcp': {'kind': 'flat', 'enable_dhcp': True},
+        'dhcp_server': {'dhcp_server': '10.0.4.2', 'enable_dhcp': False},
+        'ipv6_mode': {'cidr_v6': 'fd00:4::/64', 'ipv6_mode': 'slaac', 'enable_dhcp': False},
+        'multi_host': {'multi_host': True, 'enable_dhcp': False},
+    }
+    for field, values in refused.items():
+        with pytest.raises(exception.InvalidInput) as caught:
+            API.create_network(spec('10.0.4.0/29', **values))
+        assert caught.value.kwargs['field'] == field
 
 
 def test_vlan_networks_for_which_little_is_said() -> None:

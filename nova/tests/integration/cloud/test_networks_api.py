@@ -85,6 +85,21 @@ def test_a_guest_on_a_network_of_the_api_and_what_becomes_of_it(cloud: clouds.Cl
             assert see(console).mtu == 1420
 
 
+def test_a_guest_on_a_network_without_dhcp(cloud: clouds.Cloud) -> None:
+    """It learns its address from the configuration drive, which it gets unasked."""
+    fields = {'cidr': '10.75.0.0/24', 'dhcp_start': '10.75.0.50', 'enable_dhcp': False}
+    with network(cloud, label='still', **fields) as still:
+        assert (still['enable_dhcp'], still['dhcp_server']) == (False, None)
+        with cloud.booted(['net-a', 'still']) as server:
+            with_dhcp, without = server.report().nics
+            assert (with_dhcp.lease, without.lease) == (True, False)
+            assert without.address == '10.75.0.50/24'
+            (default,) = server.report().default_routes()
+            assert ' dev eth0' in default
+            alone = f'/run/nova/networks/{still["id"]}/dnsmasq.pid'
+            assert cloud.sandbox.run(['test', '-e', alone], check=False).returncode == 1
+
+
 def test_a_project_makes_its_own_network(cloud: clouds.Cloud) -> None:
     user, path = cloud.user, '/os-tenant-networks'
     refused = user.call('POST', path, {'network': {'label': 'mine', 'cidr': '10.72.0.0/24'}})

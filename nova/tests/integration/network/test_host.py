@@ -136,6 +136,21 @@ def test_another_address_of_the_range_is_refused(host: Host) -> None:
     assert host.addresses(A.bridge) == {'10.0.0.1/24'}
 
 
+def test_a_network_without_dhcp_has_its_gateway(host: Host, guest: MakeGuest) -> None:
+    still = samples.network(2, dhcp_server=None)
+    nic = samples.vif(1, still)
+    apply(host, nic, networks=(still,))
+    assert host.addresses(still.bridge) == {'10.2.0.1/24'}
+    assert host.pid(still.uuid) is None
+
+    machine = guest(still.bridge, nic.mac)
+    assert machine.lease(tries=2) is None
+    machine.run('ip', 'address', 'add', f'{nic.addresses[0]}/24', 'dev', 'eth0')
+    machine.run('busybox', 'ping', '-c', '1', '-W', '5', '10.2.0.1')
+    assert host.networks.apply(topology.HostState()) == {}
+    assert still.bridge not in host.links()
+
+
 def test_a_host_that_drops_by_default(host: Host, guest: MakeGuest) -> None:
     """With the rules of the installation guide its guests are served, also after a restart;
     without them they are not, so that the rules are the reason."""
