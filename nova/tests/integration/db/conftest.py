@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-import itertools
 
 import pytest
 import sqlalchemy as sa
 
-from nova.db import migration, session
+from nova.db import migration, models, session
 from nova.tests.integration.db import servers
-
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope='session', params=['postgresql', 'mariadb'])
@@ -22,17 +19,28 @@ def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def database(server_url: str) -> Iterator[session.Database]:
-    """An empty database with the present schema, the one that ``nova.db.api`` works on."""
-    name = f'nova_{next(_numbers)}'
-    system = 'postgres' if server_url.startswith('postgresql') else 'mysql'
-    _execute(server_url.format(name=system), f'CREATE DATABASE {name}')
-    made = session.configure(server_url.format(name=name))
+@pytest.fixture(scope='session')
+def prepared_url(server_url: str) -> Iterator[str]:
+    """The URL of a database with the present schema; to make one takes longer than most tests."""
+    system = server_url.format(name='postgres' if server_url.startswith('postgresql') else 'mysql')
+    _execute(system, 'CREATE DATABASE nova')
+    url = server_url.format(name='nova')
+    made = session.Database(url)
     migration.sync(made)
-    yield made
     made.dispose()
-    _execute(server_url.format(name=system), f'DROP DATABASE {name}')
+    yield url
+    _execute(system, 'DROP DATABASE nova')
+
+
+@pytest.fixture
+def database(prepared_url: str) -> Iterator[session.Database]:
+    """The database that ``nova.db.api`` works on, with nothing in it."""
+    made = session.configure(prepared_url)
+    yield made
+    with made.writer() as connection:
+        for table in reversed(models.Base.metadata.sorted_tables):
+            connection.execute(table.delete())
+    made.dispose()
 
 
 def _execute(url: str, statement: str) -> None:
