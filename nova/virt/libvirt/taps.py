@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
 
 from oslo_log import log
 
@@ -30,6 +31,10 @@ class TapFirewall:
         # Whose NICs the driver was told of, and of whom that was so when all were told last.
         self._instances: set[str] = set()
         self._settled: frozenset[str] = frozenset()
+        # Who went, until a list of all guests comes that does not have him any more.
+        self._gone: set[str] = set()
+        # A guest does not go while his rules are being put in force.
+        self._lock = threading.Lock()
 
     def prepare(self, instance_name: str, vifs: Iterable[model.VIF]) -> None:
         """Have the rules of these NICs in force before they are made, or change those of NICs that
@@ -37,6 +42,7 @@ class TapFirewall:
 
         :raises FirewallSetupFailed: they could not be loaded; new NICs are closed.
         """
+        self._gone.discard(instance_name)
         self._instances.add(instance_name)
         self._driver.prepare(instance_name, [_policy(vif) for vif in vifs], self._ruleset)
 
@@ -45,8 +51,10 @@ class TapFirewall:
 
         :raises FirewallSetupFailed: they are still there.
         """
-        if self._begun:
-            self._driver.remove(instance_name)
+        with self._lock:
+            if self._begun:
+                self._gone.add(instance_name)
+                self._driver.remove(instance_name)
         self._instances.discard(instance_name)
 
     def remove_nic(self, instance_name: str, vif: model.VIF) -> None:
@@ -64,7 +72,8 @@ class TapFirewall:
         *,
         repair: bool = False,
     ) -> frozenset[str]:
-        """Have all NICs of the host, by instance name, follow ``ruleset``.
+        """Have all NICs of the host, by instance name, follow ``ruleset``. Who went since the list
+        was made stays away.
 
         A guest whose rules cannot be loaded keeps what it had, and no other suffers from it.
 
@@ -74,7 +83,7 @@ class TapFirewall:
         """
         policies = {name: [_policy(vif) for vif in info] for name, info in guests.items()}
         self._ruleset = ruleset
-        self._instances |= guests.keys()
+        self._instances |= guests.keys() - self._gone
         if not self._begun:
             self._driver.init_host(policies, ruleset)
             self._begun = True
@@ -87,11 +96,12 @@ class TapFirewall:
         ]
         self._forget(self._settled - guests.keys())
         self._settled = frozenset(self._instances)
+        self._gone &= guests.keys()
         return frozenset(vif.id for name in following for vif in guests[name])
 
     def _forget(self, instance_names: Iterable[str]) -> None:
-        """Who was there when all were told last, and is not among them now, is gone; a list that
-        was made before it went may have come after :meth:`remove`. Who came since stays."""
+        """Who was there when all were told last, and is not among them now, is gone; of two lists
+        the older may have come later. Who came since stays."""
         for name in sorted(instance_names):
             try:
                 self._driver.remove(name)
@@ -117,11 +127,14 @@ class TapFirewall:
     def _follows(
         self, instance_name: str, nics: Sequence[rules.NicPolicy], ruleset: rules.Ruleset
     ) -> bool:
-        try:
-            self._driver.apply(instance_name, nics, ruleset)
-        except exception.FirewallSetupFailed:
-            LOG.exception('the NICs of %s do not follow their groups', instance_name)
-            return False
+        with self._lock:
+            if instance_name in self._gone:
+                return False
+            try:
+                self._driver.apply(instance_name, nics, ruleset)
+            except exception.FirewallSetupFailed:
+                LOG.exception('the NICs of %s do not follow their groups', instance_name)
+                return False
         return True
 
 

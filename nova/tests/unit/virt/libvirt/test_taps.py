@@ -156,6 +156,11 @@ def test_who_is_gone_does_not_come_back_by_an_old_list() -> None:
     info = model.NetworkInfo((vif(0),))
     firewall.apply_groups({'old': info}, rules.Ruleset())
     firewall.remove('old', info)
+    driver.calls.clear()
+    assert firewall.apply_groups({'old': info}, rules.Ruleset()) == frozenset()
+    assert driver.calls == [('refresh',)]
+    # The older of two lists comes later.
+    firewall.apply_groups({}, rules.Ruleset())
     firewall.apply_groups({'old': info}, rules.Ruleset())
     firewall.prepare('new', [vif(1)])
     driver.calls.clear()
@@ -166,3 +171,14 @@ def test_who_is_gone_does_not_come_back_by_an_old_list() -> None:
     assert driver.calls == [('refresh',), ('apply', 'new', [vif(1).device])]
     firewall.apply_groups({}, rules.Ruleset())
     assert driver.calls[-1] == ('remove', 'new', None)
+
+
+def test_who_comes_again_is_there_again() -> None:
+    driver = Recorder()
+    firewall = taps.TapFirewall(driver)
+    info = model.NetworkInfo((vif(0),))
+    firewall.apply_groups({'again': info}, rules.Ruleset())
+    firewall.remove('again', info)
+    firewall.prepare('again', info)
+    assert firewall.apply_groups({'again': info}, rules.Ruleset()) == {vif(0).id}
+    assert driver.calls[-1] == ('apply', 'again', [vif(0).device])
