@@ -22,7 +22,7 @@ from pathlib import Path
 import subprocess
 import sys
 
-from lab import uml_agent, uml_call
+from lab import checkout, uml_agent, uml_call
 from lab.sandbox import CommandError, Process, Sandbox, SandboxError, as_user, wait_until
 
 KERNEL = Path('/usr/bin/linux.uml')
@@ -133,6 +133,7 @@ class UmlHost(Sandbox):
             f'init={INIT}',
             f'host={self.name}',
             f'agent={uml_agent.__file__}',
+            f'checkout={checkout.ROOT}',
             f'share={self.share}',
             f'link={LINK}',
             f'address={INSIDE}/30',
