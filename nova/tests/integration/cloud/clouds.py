@@ -174,6 +174,15 @@ class Cloud:
             console.wait_ready()
             yield console
 
+    def delete_network(self, network: dict[str, Any]) -> None:
+        """By ``nova-manage``, which does not wait until the host has forgotten its bridge."""
+        compute.manage(self.sandbox, 'network', 'delete', network['uuid'])
+
+        def is_forgotten() -> bool:
+            return network['bridge'] not in self.sandbox.output('nft', 'list', 'ruleset')
+
+        assert wait_until(is_forgotten, 10, 0.2), network
+
     def inventory(self) -> Inventory:
         return take(self.sandbox, self.settings.database_url)
 

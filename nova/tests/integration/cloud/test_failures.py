@@ -128,7 +128,7 @@ def test_a_vlan_network_needs_a_kernel_with_vlans(cloud: clouds.Cloud) -> None:
         assert 'this kernel has no VLANs (IEEE 802.1Q; the module is 8021q)' in fault['details']
         assert server.interfaces() == []
     server.delete()
-    compute.manage(cloud.sandbox, 'network', 'delete', network['uuid'])
+    cloud.delete_network(network)
 
     def left() -> list[str]:
         return diff(before, cloud.inventory(), allow=(*clouds.WARM, SERVED))

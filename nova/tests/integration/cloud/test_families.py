@@ -38,7 +38,7 @@ def networks(cloud: clouds.Cloud) -> Iterator[dict[str, dict[str, Any]]]:
         )
     yield made
     for network in made.values():
-        compute.manage(cloud.sandbox, 'network', 'delete', network['uuid'])
+        cloud.delete_network(network)
 
 
 def test_families_and_kinds_in_one_guest(

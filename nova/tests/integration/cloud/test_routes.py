@@ -21,7 +21,7 @@ def closed(cloud: clouds.Cloud) -> Iterator[dict[str, Any]]:
     """A network that leads nowhere."""
     made = compute.create_network(cloud.sandbox, 'closed', '10.65.0.0/24', '--gateway', 'none')
     yield made
-    compute.manage(cloud.sandbox, 'network', 'delete', made['uuid'])
+    cloud.delete_network(made)
 
 
 def defaults(console: Console) -> list[str]:
