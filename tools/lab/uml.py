@@ -116,6 +116,9 @@ class UmlHost(Sandbox):
         self._run_around('ip', 'tuntap', 'add', tap, 'mode', 'tap')
         options = ['type', 'bridge', 'forward_delay', '0', 'mcast_snooping', '0']
         self._run_around('ip', 'link', 'add', bridge, *options)
+        for device in (wire, tap, bridge):
+            # The sandbox itself says nothing on the wire, not even that it looks for routers.
+            self._run_around('sysctl', '-qw', f'net.ipv6.conf.{device}.disable_ipv6=1')
         for device in (wire, tap):
             self._run_around('ip', 'link', 'set', device, 'master', bridge, 'up')
         self._run_around('ip', 'link', 'set', bridge, 'up')
