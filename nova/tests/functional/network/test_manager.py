@@ -121,9 +121,12 @@ def test_freeing_waits_for_no_other_host(cloud: Cloud, flavor: records.Flavor) -
     network, instance = make_network(0), stores.store_instance(flavor)
     (vif,) = allocate(cloud.services['two'], instance, network)
     cloud.hosts['two'].gate = threading.Event()
+    before = cloud.hosts['two'].calls
 
     cloud.services['one'].deallocate_for_instance(CONTEXT, instance_uuid=instance.uuid)
 
+    # Now it has read what it is to serve, so that it does not take the next NIC for its own.
+    wait_until(lambda: cloud.hosts['two'].calls > before)
     assert cloud.hosts['two'].served() == {'net-0': list(vif.addresses)}
     again = stores.store_instance(flavor)
     db.vifs_allocate(
