@@ -216,12 +216,15 @@ class RpcService(oslo_service.Service):  # type: ignore[misc]
 
     def start(self) -> None:
         super().start()
-        self._report()
-        self.tg.add_timer(self._conf.report_interval_s, self._report)
+        report = functools.partial(self._attempt, self._report, 'report')
+        report()
+        self.tg.add_timer(self._conf.report_interval_s, report)
         interval_s = self._conf.reconcile_interval_s
-        self.tg.add_timer(interval_s, self._reconcile, initial_delay=interval_s)
+        reconcile = functools.partial(self._attempt, self._manager.reconcile, 'reconcile its host')
+        self.tg.add_timer(interval_s, reconcile, initial_delay=interval_s)
         if isinstance(self._manager, network_manager.NetworkService):
-            watch = functools.partial(self._watch, self._manager)
+            text = 'look for changed networks'
+            watch = functools.partial(self._attempt, self._manager.watch, text)
             self.tg.add_timer(self._conf.network.watch_interval_s, watch)
         self._server = rpc.make_server(self._topic, self._conf.host, self._manager)
         if self._server is not None:
@@ -229,25 +232,18 @@ class RpcService(oslo_service.Service):  # type: ignore[misc]
         LOG.info('%s runs on %s', self._binary, self._conf.host)
 
     def _report(self) -> None:
-        try:
-            db.service_report(self._conf.host, self._binary)
-        except Exception:
-            # protects the timer: the next sign of life may find the database back
-            LOG.exception('%s could not report', self._binary)
+        db.service_report(self._conf.host, self._binary)
 
-    def _watch(self, manager: network_manager.NetworkService) -> None:
-        try:
-            manager.watch()
-        except Exception:
-            # protects the timer, as above
-            LOG.exception('%s could not look for changed networks', self._binary)
+    def _attempt(self, work: Callable[[], None], text: str) -> None:
+        """Do what a timer has to do.
 
-    def _reconcile(self) -> None:
+        :param text: what could not be done, if it fails.
+        """
         try:
-            self._manager.reconcile()
+            work()
         except Exception:
-            # protects the timer, as above
-            LOG.exception('%s could not reconcile its host', self._binary)
+            # protects the timer: the next time may find the database back
+            LOG.exception('%s could not %s', self._binary, text)
 
     def stop(self, graceful: bool = False) -> None:
         if self._server is not None:

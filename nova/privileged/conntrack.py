@@ -8,9 +8,9 @@ import ipaddress
 import os
 import socket
 import struct
-import subprocess
 
 from nova import privileged
+from nova.privileged import programs
 
 # include/uapi/linux/netfilter/nfnetlink_conntrack.h: NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_DELETE;
 # CTA_TUPLE_ORIG, CTA_TUPLE_IP, CTA_TUPLE_PROTO, CTA_ZONE
@@ -29,7 +29,6 @@ _PARTS: Mapping[str, tuple[int, int, str]] = {
     'type': (5, 8, '!B'),
     'code': (6, 9, '!B'),
 }
-_SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 
 @privileged.network.entrypoint
@@ -44,38 +43,19 @@ def forget_translated(address: str) -> None:
     except ValueError as exc:
         raise OSError(errno.EINVAL, f'{address!r} is not an address') from exc
     for direction in ('--orig-dst', '--reply-dst'):
-        done = subprocess.run(
-            ['conntrack', '-D', '-f', 'ipv4', direction, text],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-            env={'PATH': _SEARCH_PATH},
-        )
         # 1: there was none
-        if done.returncode not in (0, 1):
-            raise OSError(errno.EIO, done.stderr.strip())
+        programs.run('conntrack', '-D', '-f', 'ipv4', direction, text, accepted=(0, 1))
 
 
 @privileged.network.entrypoint
 def flows(version: int) -> str:
     """The connections that the kernel knows, in the format of ``conntrack -L -o extended``.
 
-    :raises OSError: EIO, conntrack failed.
+    :raises OSError: as :func:`nova.privileged.programs.run`.
     """
     command = ['conntrack', '-L', '-f', f'ipv{version}', '-o', 'extended']
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env={'PATH': _SEARCH_PATH},
-    )
     # 1 also says that there was nothing of the kind.
-    if done.returncode not in (0, 1):
-        raise OSError(errno.EIO, done.stderr.strip())
-    return done.stdout
+    return programs.run(*command, accepted=(0, 1))
 
 
 @privileged.network.entrypoint

@@ -12,13 +12,12 @@ import os
 import pathlib
 import select
 import signal
-import subprocess
 
 from nova import privileged
+from nova.privileged import programs
 
 _PROGRAM = 'dnsmasq'
 #: Not from the environment, which sudo may or may not have cleaned.
-_SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 _START_TIMEOUT_S, _STOP_TIMEOUT_S = 30, 5
 #: dnsmasq needs an inotify instance each, and Linux gives root 128 in all (man 7 inotify).
 _INOTIFY_INSTANCES = pathlib.Path('/proc/sys/fs/inotify/max_user_instances')
@@ -62,22 +61,7 @@ def launch(config: str, pid_file: str) -> None:
     check_config(config, privileged.run_path())
     _check_path(pid_file, privileged.run_path())
     _raise_inotify_limit()
-    try:
-        done = subprocess.run(
-            command(pid_file),
-            input=config,
-            capture_output=True,
-            text=True,
-            timeout=_START_TIMEOUT_S,
-            check=False,
-            env={'PATH': _SEARCH_PATH},
-        )
-    except FileNotFoundError as exc:
-        raise OSError(errno.ENOENT, f'{_PROGRAM} is not installed') from exc
-    except subprocess.TimeoutExpired as exc:
-        raise OSError(errno.ETIMEDOUT, f'dnsmasq did not start in {_START_TIMEOUT_S} s') from exc
-    if done.returncode != 0:
-        raise OSError(errno.EIO, done.stderr.strip() or f'dnsmasq ended with {done.returncode}')
+    programs.run(*command(pid_file), text=config, timeout_s=_START_TIMEOUT_S)
 
 
 @privileged.network.entrypoint

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 import errno
 import re
-import subprocess
 
 from nova import privileged
+from nova.privileged import programs
 
 #: The name, the type, the IP version, and the entries: ``10.0.0.0/8``, or with a protocol and a
 #: port (for ICMP the type and the code) ``10.0.0.0/8,udp:53``.
@@ -22,7 +22,6 @@ _ENTRY = re.compile(r'[0-9a-f.:]+(/[0-9]{1,3})?(,[0-9]{1,3}:[0-9]{1,5}([/-][0-9]
 _KINDS = {'hash:net': 'n', 'hash:net,port': 'p'}
 #: Sixteen times what a set holds unless told otherwise. Room is taken as it is needed.
 _MAX_ENTRIES = 1 << 20
-_SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 
 @privileged.network.entrypoint
@@ -35,7 +34,7 @@ def ensure(sets: Sequence[Set]) -> None:
     """
     lines = [line for wanted in sets for line in _render(*wanted)]
     if lines:
-        _run(['restore'], '\n'.join(lines) + '\n')
+        programs.run('ipset', 'restore', text='\n'.join(lines) + '\n')
 
 
 @privileged.network.entrypoint
@@ -53,7 +52,7 @@ def change(changes: Sequence[tuple[str, str, int, Sequence[str], Sequence[str]]]
         for word, entries in (('add', new), ('del', gone)):
             lines += [f'{word} {name} {_checked_entry(name, entry)} -exist' for entry in entries]
     if lines:
-        _run(['restore'], '\n'.join(lines) + '\n')
+        programs.run('ipset', 'restore', text='\n'.join(lines) + '\n')
 
 
 @privileged.network.entrypoint
@@ -62,7 +61,7 @@ def read() -> str:
 
     :raises OSError: EIO, the kernel has no such sets; ENOENT, there is no ``ipset``.
     """
-    return _run(['save'], '')
+    return programs.run('ipset', 'save')
 
 
 @privileged.network.entrypoint
@@ -78,7 +77,7 @@ def remove(names: Sequence[str]) -> list[str]:
     left = []
     for name in sorted(there.intersection(names)):
         try:
-            _run(['destroy', name], '')
+            programs.run('ipset', 'destroy', name)
         except OSError:
             left.append(name)
     return left
@@ -94,7 +93,7 @@ def list_names() -> list[str]:
 
 
 def _names() -> set[str]:
-    return {name for name in _run(['list', '-n'], '').split() if _NAME.fullmatch(name)}
+    return {name for name in programs.run('ipset', 'list', '-n').split() if _NAME.fullmatch(name)}
 
 
 def _render(name: str, kind: str, version: int, entries: Iterable[str]) -> Iterable[str]:
@@ -127,18 +126,3 @@ def _checked_entry(name: str, entry: str) -> str:
 def _check_name(name: str) -> None:
     if _NAME.fullmatch(name) is None or name.startswith('nova-new-'):
         raise OSError(errno.EPERM, f'no set of ours: {name[:100]!r}')
-
-
-def _run(words: Sequence[str], text: str) -> str:
-    done = subprocess.run(
-        ['ipset', *words],
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env={'PATH': _SEARCH_PATH},
-    )
-    if done.returncode != 0:
-        raise OSError(errno.EIO, done.stderr.strip()[:2000])
-    return done.stdout

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 import errno
 import re
-import subprocess
 
 from nova import privileged
+from nova.privileged import programs
 
-_SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 #: Of no other is there anything of ours.
 _TABLE = 'mangle'
 _TIMEOUT_S = 120
@@ -42,7 +41,8 @@ def change(backend: str, lines: Mapping[int, Sequence[str]]) -> None:
             raise OSError(errno.EPERM, f'not a change of our chains: {text[:200]}')
     for version, found in lines.items():
         text = '\n'.join((f'*{_TABLE}', *found, 'COMMIT', ''))
-        _run(_program(version, backend, 'restore'), '--noflush', '-w', str(_LOCK_S), text=text)
+        restore = _program(version, backend, 'restore')
+        programs.run(restore, '--noflush', '-w', str(_LOCK_S), text=text, timeout_s=_TIMEOUT_S)
 
 
 @privileged.network.entrypoint
@@ -51,30 +51,10 @@ def read(backend: str, version: int) -> str:
 
     :raises OSError: as for :func:`change`.
     """
-    return _run(_program(version, backend, 'save'), '-t', _TABLE)
+    return programs.run(_program(version, backend, 'save'), '-t', _TABLE, timeout_s=_TIMEOUT_S)
 
 
 def _program(version: int, backend: str, what: str) -> str:
     if version not in _PROGRAMS or backend not in _BACKENDS:
         raise OSError(errno.EINVAL, f'there is no iptables {backend!r} for IPv{version}')
     return f'{_PROGRAMS[version]}{_BACKENDS[backend]}-{what}'
-
-
-def _run(*command: str, text: str = '') -> str:
-    try:
-        done = subprocess.run(
-            command,
-            input=text,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_TIMEOUT_S,
-            env={'PATH': _SEARCH_PATH},
-        )
-    except FileNotFoundError as exc:
-        raise OSError(errno.ENOENT, f'{command[0]} is not installed') from exc
-    except subprocess.TimeoutExpired as exc:
-        raise OSError(errno.ETIMEDOUT, f'{command[0]} did not end in {_TIMEOUT_S} s') from exc
-    if done.returncode:
-        raise OSError(errno.EIO, f'{command[0]}: {done.stderr.strip()}'[:2000])
-    return done.stdout

@@ -9,13 +9,11 @@ the others as well.
 
 from __future__ import annotations
 
-import errno
 import re
-import subprocess
 
 from nova import privileged
+from nova.privileged import programs
 
-_SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 _PROGRAMS = ('iptables', 'ip6tables')
 #: By the chain of the kernel's: the one that is ours there, and libvirt's, in their order.
 _CHAINS = {
@@ -58,11 +56,9 @@ def filtered_devices() -> dict[str, list[str]]:
     found = {}
     for program, table, chains in _RULES:
         words = ['-t', table] if program != 'ebtables' else []
-        done = _start(f'{program}-save', *words)
-        if done.returncode != 0:
-            raise OSError(errno.EIO, f'{program}: {done.stderr.strip()}'[:2000])
+        rules = programs.run(f'{program}-save', *words)
         found[program] = sorted(
-            set.intersection(*(_parse_devices(done.stdout, chain) for chain in chains))
+            set.intersection(*(_parse_devices(rules, chain) for chain in chains))
         )
     return found
 
@@ -82,12 +78,12 @@ def _ensure(program: str, hook: str, ours: str, theirs: tuple[str, ...]) -> bool
         return False
     for name in theirs:
         if _ask(program, '-S', name) is None:
-            _run(program, '-N', name)
+            programs.run(program, '-N', name)
     if not is_whole:
         lines = ['*filter', f':{ours} - [0:0]', *wanted[1:], 'COMMIT', '']
-        _run(f'{program}-restore', '--noflush', '-w', text='\n'.join(lines))
+        programs.run(f'{program}-restore', '--noflush', '-w', text='\n'.join(lines))
     if not is_entered:
-        _run(program, '-w', '-A', hook, '-j', ours)
+        programs.run(program, '-w', '-A', hook, '-j', ours)
     return True
 
 
@@ -97,29 +93,11 @@ def _ensure_asked(program: str) -> bool:
     if found[1 : len(wanted) + 1] == wanted:
         return False
     for place, name in enumerate(_ASKED, start=1):
-        _run(program, '-w', '-I', _ACCEPTING, str(place), '-j', name)
+        programs.run(program, '-w', '-I', _ACCEPTING, str(place), '-j', name)
     return True
 
 
 def _ask(program: str, *words: str) -> list[str] | None:
     """The lines of the answer; None for no."""
-    done = _start(program, '-w', *words)
+    done = programs.start(program, '-w', *words)
     return done.stdout.splitlines() if done.returncode == 0 else None
-
-
-def _run(*command: str, text: str = '') -> None:
-    done = _start(*command, text=text)
-    if done.returncode != 0:
-        raise OSError(errno.EIO, f'{command[0]}: {done.stderr.strip()}'[:2000])
-
-
-def _start(*command: str, text: str = '') -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env={'PATH': _SEARCH_PATH},
-    )

@@ -10,7 +10,7 @@ import pytest
 
 from nova import exception
 from nova.network.firewall import iptables, rules
-from nova.privileged import ipset, link, nft
+from nova.privileged import ipset, link, nft, programs
 from nova.privileged import iptables as privileged_iptables
 from nova.tests.integration.firewall import packets
 from nova.tests.integration.firewall.conftest import World, run
@@ -231,6 +231,6 @@ def test_many_at_once_are_loaded_together(
 
 
 def test_a_host_without_the_tools_says_so(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(privileged_iptables, '_SEARCH_PATH', '/nonexistent')
+    monkeypatch.setattr(programs, '_SEARCH_PATH', '/nonexistent')
     with pytest.raises(exception.FirewallSetupFailed, match=r'iptables.* is not installed'):
         apply(scene)
