@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from nova import exception, service
+from nova.cmd.manage.verbs import Verbs
 from nova.db import api as db
 from nova.db import records
 from nova.network import model, security_groups
@@ -33,13 +34,9 @@ class Nic:
 
 
 def add_verbs(noun: argparse.ArgumentParser) -> None:
-    verbs = noun.add_subparsers(required=True, metavar='VERB')
-    text = "print the effective rules of a server's NICs"
-    show_parser = verbs.add_parser('show', help=text, description=text)
-    show_parser.set_defaults(run=show)
-    text = 'say which rule lets a packet pass or drops it'
-    why_parser = verbs.add_parser('why', help=text, description=text)
-    why_parser.set_defaults(run=why)
+    verbs = Verbs(noun)
+    show_parser = verbs.add('show', show, "print the effective rules of a server's NICs")
+    why_parser = verbs.add('why', why, 'say which rule lets a packet pass or drops it')
     for parser in (show_parser, why_parser):
         parser.add_argument(
             'server', metavar='SERVER', help='its id, or its name if no other has it'

@@ -1,0 +1,21 @@
+"""``nova-manage interface``: NICs of instances."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from nova.cmd.manage.verbs import Verbs
+from nova.db import api as db
+
+
+def add_verbs(noun: argparse.ArgumentParser) -> None:
+    verbs = Verbs(noun)
+    text = 'give an interface the IPv4 default route; the guest hears of it when it asks DHCP again'
+    route = verbs.add('default-route', default_route, text)
+    route.add_argument('interface', metavar='PORT_ID', help='port_id of os-interface')
+
+
+def default_route(_conf: Any, arguments: argparse.Namespace) -> None:
+    vif = db.vif_set_default_route(arguments.interface)
+    print(f'Interface {vif.index} of instance {vif.instance_uuid} has the IPv4 default route.')

@@ -1,0 +1,46 @@
+"""``nova-manage service``: which services there are."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from nova import liveness
+from nova.cmd.manage import output
+from nova.cmd.manage.verbs import Verbs
+from nova.db import api as db
+
+
+def add_verbs(noun: argparse.ArgumentParser) -> None:
+    verbs = Verbs(noun)
+    verbs.add('list', list_services, 'list the services and whether they are up')
+    enable = verbs.add('enable', enable_service, 'let a service have new work again')
+    disable = verbs.add('disable', disable_service, 'keep new work from a service')
+    for verb in (enable, disable):
+        verb.add_argument('host', metavar='HOST')
+        verb.add_argument('--binary', default='nova-compute', help='default: nova-compute')
+    disable.add_argument('--reason', help='for other operators')
+
+
+def list_services(conf: Any, arguments: argparse.Namespace) -> None:
+    columns = ('binary', 'host', 'status', 'state', 'last_seen_at')
+    now = liveness.now()
+    rows = [
+        {
+            'binary': record.binary,
+            'host': record.host,
+            'status': 'disabled' if record.disabled else 'enabled',
+            'state': ('up' if liveness.is_up(record, now, conf.service_down_time_s) else 'down'),
+            'last_seen_at': record.last_seen_at.isoformat(timespec='seconds'),
+        }
+        for record in db.service_list()
+    ]
+    output.print_rows(arguments, columns, rows)
+
+
+def enable_service(_conf: Any, arguments: argparse.Namespace) -> None:
+    db.service_set_disabled(arguments.host, arguments.binary, False)
+
+
+def disable_service(_conf: Any, arguments: argparse.Namespace) -> None:
+    db.service_set_disabled(arguments.host, arguments.binary, True, arguments.reason)
