@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import pytest
 
-from nova.metadata import network_data
-from nova.network import model
+from nova.tests.functional.metadata import cloud_init
 from nova.tests.unit.metadata import samples
 from nova.tests.unit.virt import instances
-
-#: Unpacked, not installed, by ``tools/install --tests``.
-CLOUD_INIT = pathlib.Path(__file__).parents[4] / '.run/cloud-init/usr/lib/python3/dist-packages'
 
 #: Reads ``{"data": network_data.json, "macs": {mac: name}}``; writes what each renderer wrote.
 SCRIPT = """
@@ -47,26 +38,7 @@ CASES = {
 }
 
 
-def read_by_cloud_init(info: model.NetworkInfo) -> str:
-    if not CLOUD_INIT.is_dir():
-        pytest.skip('needs cloud-init: tools/install --tests')
-    given = {
-        'data': network_data.build_network_data(info),
-        'macs': {vif.mac: f'eth{vif.index}' for vif in info},
-    }
-    done = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', SCRIPT],
-        input=json.dumps(given),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env={**os.environ, 'PYTHONPATH': str(CLOUD_INIT), 'PYTHONDONTWRITEBYTECODE': '1'},
-    )
-    assert (done.returncode, done.stderr) == (0, '')
-    return done.stdout
-
-
 @pytest.mark.parametrize('case', CASES)
 def test_what_cloud_init_makes_of_it(golden: Callable[[str, str], None], case: str) -> None:
-    golden(f'metadata/cloud-init-{case}.txt', read_by_cloud_init(CASES[case]))
+    text = cloud_init.run(SCRIPT, cloud_init.build_given(CASES[case]))
+    golden(f'metadata/cloud-init-{case}.txt', text)

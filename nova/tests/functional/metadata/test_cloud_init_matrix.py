@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
-import subprocess
-import sys
 from typing import Any
 import uuid
 
@@ -17,9 +14,8 @@ import netaddr
 import pytest
 
 from nova.db import records
-from nova.metadata import network_data
 from nova.network import info, model, network_spec
-from nova.tests.functional.metadata.test_cloud_init import CLOUD_INIT
+from nova.tests.functional.metadata import cloud_init
 from nova.tests.integration.cloud import matrix
 
 #: Reads ``{case: {"data": network_data.json, "macs": {mac: name}}}``; writes, for each case, what
@@ -76,27 +72,8 @@ def _build_vif(index: int, lan: matrix.Lan, *, has_route: bool) -> model.VIF:
 @pytest.fixture(scope='module')
 def understood() -> dict[str, dict[str, Any]]:
     """By case and MAC address, what cloud-init made of it; one process for all."""
-    if not CLOUD_INIT.is_dir():
-        pytest.skip('needs cloud-init: tools/install --tests')
-    infos = {case.id: build_info(case) for case in CASES}
-    given = {
-        name: {
-            'data': network_data.build_network_data(nics),
-            'macs': {vif.mac: f'eth{vif.index}' for vif in nics},
-        }
-        for name, nics in infos.items()
-    }
-    done = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', SCRIPT],
-        input=json.dumps(given),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env={**os.environ, 'PYTHONPATH': str(CLOUD_INIT), 'PYTHONDONTWRITEBYTECODE': '1'},
-    )
-    assert (done.returncode, done.stderr) == (0, '')
-    found: dict[str, dict[str, Any]] = json.loads(done.stdout)
+    given = {case.id: cloud_init.build_given(build_info(case)) for case in CASES}
+    found: dict[str, dict[str, Any]] = json.loads(cloud_init.run(SCRIPT, given))
     return found
 
 

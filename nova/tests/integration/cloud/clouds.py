@@ -18,6 +18,7 @@ from lab.sandbox import Sandbox, wait_until
 FLAVOR = '1'
 BUILD_TIMEOUT_S = 120
 REPORT_TIMEOUT_S = 120
+READY_TIMEOUT_S = 120
 REPORT_TRIES = 3
 
 #: What a first boot may leave on a host, for the boots that follow.
@@ -167,11 +168,20 @@ class Cloud:
         finally:
             server.delete()
 
+    def guest_hosts(self) -> Sequence[Sandbox]:
+        """Those that run guests. Their names are those of the cloud's hosts."""
+        return (self.sandbox,)
+
+    def host_of(self, server: Server) -> Sandbox:
+        """Where the server's guest is."""
+        name = server.show()['OS-EXT-SRV-ATTR:host']
+        return next(host for host in self.guest_hosts() if host.name == name)
+
     @contextlib.contextmanager
     def console(self, server: Server) -> Iterator[Console]:
         """A server's serial console, once its guest obeys."""
-        with Console(self.sandbox, server.domain) as console:
-            console.wait_ready()
+        with Console(self.host_of(server), server.domain) as console:
+            console.wait_ready(READY_TIMEOUT_S)
             yield console
 
     def delete_network(self, network: dict[str, Any]) -> None:

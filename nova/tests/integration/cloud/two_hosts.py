@@ -15,7 +15,6 @@ from typing import Any
 
 from lab import broker, compute, database, guest_image, libvirtd, wires
 from lab.daemon import Daemon
-from lab.guest_console import Console
 from lab.inventory import diff, take
 from lab.sandbox import Sandbox, wait_until
 from nova.tests.integration.cloud import clouds
@@ -37,20 +36,11 @@ class Cloud(clouds.Cloud):
 
     @property
     def hosts(self) -> tuple[Sandbox, Sandbox]:
-        """Their names are those of the cloud's hosts."""
+        """The first and the second."""
         return self.sandbox, self.second
 
-    def host_of(self, server: clouds.Server) -> Sandbox:
-        """Where the server's guest is."""
-        name = server.show()['OS-EXT-SRV-ATTR:host']
-        return next(host for host in self.hosts if host.name == name)
-
-    @contextlib.contextmanager
-    def console(self, server: clouds.Server) -> Iterator[Console]:
-        """The guest's console, once it obeys."""
-        with Console(self.host_of(server), server.domain) as console:
-            console.wait_ready()
-            yield console
+    def guest_hosts(self) -> Sequence[Sandbox]:
+        return self.hosts
 
     @contextlib.contextmanager
     def only_on(self, host: Sandbox) -> Iterator[None]:

@@ -16,7 +16,6 @@ from typing import Any
 
 from lab import broker, compute, database, guest_image, libvirtd, uml, wires
 from lab.daemon import Daemon
-from lab.guest_console import Console
 from lab.sandbox import Sandbox, SandboxError, wait_until
 from nova.tests.integration.cloud import clouds
 
@@ -46,17 +45,8 @@ class Cloud(clouds.Cloud):
     ports: tuple[str, str] = dataclasses.field(kw_only=True)
     daemons: dict[tuple[str, str], Daemon] = dataclasses.field(kw_only=True)
 
-    def host_of(self, server: clouds.Server) -> Sandbox:
-        """Where the server's guest is."""
-        name = server.show()['OS-EXT-SRV-ATTR:host']
-        return next(host for host in self.hosts if host.name == name)
-
-    @contextlib.contextmanager
-    def console(self, server: clouds.Server) -> Iterator[Console]:
-        """The guest's console, once it obeys."""
-        with Console(self.host_of(server), server.domain) as console:
-            console.wait_ready(120)
-            yield console
+    def guest_hosts(self) -> Sequence[Sandbox]:
+        return self.hosts
 
     def network(self, label: str, cidr: str, *options: str) -> dict[str, Any]:
         """One more network on the trunk, by ``nova-manage``."""
