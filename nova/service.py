@@ -1,8 +1,7 @@
 """Services: how the parts are put together and kept running.
 
-Everything that is one of a kind in a process is made here and handed down: options, database,
-transport, managers. With the entry points in :mod:`nova.cmd` this is the only place that knows of
-eventlet.
+The managers are made here, of what :mod:`nova.wiring` gives, and handed down. With the entry points
+in :mod:`nova.cmd` this is the only place that knows of eventlet.
 """
 
 from __future__ import annotations
@@ -10,29 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 import dataclasses
 import functools
-import pathlib
 from typing import Any, Protocol
 
 import eventlet
 from eventlet import tpool, wsgi
-from oslo_concurrency import lockutils
-from oslo_config import cfg
 from oslo_log import log
 from oslo_service import service as oslo_service
 
-from nova import privileged, quota, rpc
+from nova import quota, rpc, wiring
 from nova.api import app as api_app
 from nova.compute import api as compute_api
 from nova.compute import manager as compute_manager
 from nova.compute import rpcapi as compute_rpcapi
-import nova.conf
 from nova.db import api as db
-from nova.db import session
 from nova.image import glance
-from nova.network import api as network_api
-from nova.network import floating_ips, kinds, security_groups
 from nova.network import manager as network_manager
 from nova.network import rpcapi as network_rpcapi
+from nova.network import security_groups
 from nova.scheduler import manager as scheduler_manager
 from nova.scheduler import placing
 from nova.scheduler import rpcapi as scheduler_rpcapi
@@ -45,60 +38,7 @@ LOG = log.getLogger(__name__)
 _API_THREADS = 200
 
 
-# --- configuration
-
-
-def configure(
-    arguments: Sequence[str],
-    program: str,
-    extra: Sequence[cfg.Opt] = (),
-    *,
-    is_command: bool = False,
-) -> Any:
-    """Read the command line and the configuration files; set up logging, locks, the database, the
-    transport and the privileged helper.
-
-    :param extra: further command line options of the program.
-    :param is_command: its output is the answer, so that logs go to stderr, and what the privileged
-        helper says when it starts nowhere.
-    :returns: the options.
-    """
-    conf = nova.conf.CONF
-    nova.conf.register_library_opts(conf)
-    conf.register_cli_opts(extra)
-    log.register_options(conf)
-    helper = f'oslo.privsep={"ERROR" if is_command else "WARNING"}'
-    log.set_defaults(default_log_levels=[*log.get_default_log_levels(), helper])
-    conf.set_default('use_stderr', is_command)
-    conf(list(arguments), project='nova', prog=program)
-    log.setup(conf, 'nova')
-    lockutils.set_defaults(str(pathlib.Path(conf.run_path) / 'locks'))
-    if conf.database.connection is None:
-        path = pathlib.Path(conf.state_path) / 'nova.sqlite'
-        conf.set_default('connection', f'sqlite:///{path}', group='database')
-    session.configure_from(conf)
-    rpc.configure(rpc.get_transport(conf), conf.rpc_response_timeout_s)
-    privileged.configure(conf)
-    return conf
-
-
 # --- the parts
-
-
-def build_network_api(conf: Any) -> network_api.API:
-    floating = floating_ips.API(
-        quotas=quota.from_conf(conf),
-        refresh=network_rpcapi.NetworkAPI().setup_networks_on_host,
-    )
-    return network_api.API(
-        max_nics_per_server=conf.api.max_nics_per_server,
-        default_kind=kinds.KINDS[conf.network.network_manager],
-        vlan_start=conf.network.vlan_start,
-        vlan_physical_network=conf.network.vlan_physical_network,
-        project_ranges=conf.network.project_ranges,
-        floating=floating,
-        quotas=quota.from_conf(conf),
-    )
 
 
 def build_group_api(conf: Any) -> security_groups.API:
@@ -111,7 +51,7 @@ def build_group_api(conf: Any) -> security_groups.API:
 def build_compute_api(conf: Any) -> compute_api.API:
     return compute_api.API(
         images=glance.from_conf(conf),
-        networks=build_network_api(conf),
+        networks=wiring.build_network_api(conf),
         network_rpc=network_rpcapi.NetworkAPI(),
         compute_rpc=compute_rpcapi.ComputeAPI(),
         scheduler_rpc=scheduler_rpcapi.SchedulerAPI(),
@@ -123,7 +63,7 @@ def build_compute_api(conf: Any) -> compute_api.API:
 def build_api_application(conf: Any) -> Any:
     """The Compute API as a WSGI application."""
     return api_app.build_application(
-        build_compute_api(conf), build_network_api(conf), build_group_api(conf), conf
+        build_compute_api(conf), wiring.build_network_api(conf), build_group_api(conf), conf
     )
 
 
@@ -142,7 +82,7 @@ def build_compute_manager(conf: Any) -> compute_manager.ComputeManager:
         host=conf.host,
         driver=build_driver(conf),
         network=network_rpcapi.NetworkAPI(),
-        network_reads=build_network_api(conf),
+        network_reads=wiring.build_network_api(conf),
         groups=build_group_api(conf),
         console_log_max_bytes=conf.compute.console_log_max_bytes,
         reserved_host_memory_mb=conf.compute.reserved_host_memory_mb,
@@ -296,7 +236,7 @@ def run(names: Sequence[str], arguments: Sequence[str]) -> None:
         they start.
     """
     program = f'nova-{names[0]}' if len(names) == 1 else 'nova-all'
-    conf = configure(arguments, program)
+    conf = wiring.configure(arguments, program)
     services = [ApiService(conf) if name == 'api' else RpcService(conf, name) for name in names]
     for service in services:
         service.register()

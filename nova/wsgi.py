@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from nova import service
+from nova import service, wiring
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -21,7 +21,7 @@ def _build() -> WSGIApplication:
     files = [name for name in os.environ.get(ENVIRONMENT, '').split(':') if name]
     # The server's own command line is none of ours, so it is not what is parsed.
     arguments = [f'--config-file={name}' for name in files]
-    conf = service.configure(arguments, 'nova-api-wsgi')
+    conf = wiring.configure(arguments, 'nova-api-wsgi')
     application: WSGIApplication = service.build_api_application(conf)
     return application
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from nova import exception, service
+from nova import exception, wiring
 from nova.cmd.manage import database, firewall, floating, interfaces, networks, services
 
 
@@ -14,7 +14,7 @@ def main() -> None:
     """Exit status: 0 done, 1 refused or failed, 2 the command line is wrong."""
     arguments = _parser().parse_args()
     config = [f'--config-file={path}' for path in arguments.config_file]
-    conf = service.configure(config, 'nova-manage', is_command=True)
+    conf = wiring.configure(config, 'nova-manage', is_command=True)
     try:
         arguments.run(conf, arguments)
     except exception.NovaException as exc:

@@ -8,7 +8,7 @@ import dataclasses
 import json
 from typing import Any
 
-from nova import exception, service
+from nova import exception, wiring
 from nova.cmd.manage.verbs import Verbs
 from nova.db import api as db
 from nova.db import records
@@ -143,7 +143,7 @@ def find_server(text: str) -> records.Instance:
 
 def load_nics(conf: Any, instance: records.Instance) -> list[Nic]:
     """In the server's order."""
-    network_info = service.build_network_api(conf).network_infos([instance.uuid])[instance.uuid]
+    network_info = wiring.build_network_api(conf).network_infos([instance.uuid])[instance.uuid]
     state = db.security_groups_state(security_groups.groups_of_vifs(network_info))
     applied = {
         v.uuid: v.firewall_revision for v in db.vifs_of_instances([instance.uuid])[instance.uuid]

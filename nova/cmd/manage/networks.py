@@ -8,7 +8,7 @@ import dataclasses
 from typing import Any
 
 from nova import context as nova_context
-from nova import service
+from nova import wiring
 from nova.cmd.manage import output
 from nova.cmd.manage.verbs import Verbs
 from nova.db import api as db
@@ -235,4 +235,4 @@ def draw_topology(conf: Any, arguments: argparse.Namespace) -> None:
 
 
 def _networks(conf: Any) -> network_api.API:
-    return service.build_network_api(conf)
+    return wiring.build_network_api(conf)

@@ -9,7 +9,7 @@ import pytest
 
 from nova import privileged
 from nova.network.firewall import iptables_plan, iptables_text
-from nova.privileged import iptables
+from nova.privileged import iptables, programs
 from nova.tests.unit.network.firewall import test_iptables_plan as samples
 
 
@@ -18,11 +18,11 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, ...]]]:
     """The commands that would be run, with what they would read."""
     commands: list[tuple[str, ...]] = []
 
-    def run(*command: str, text: str = '') -> str:
+    def run(*command: str, text: str = '', **_limits: float) -> str:
         commands.append((*command, text))
         return ''
 
-    monkeypatch.setattr(iptables, '_run', run)
+    monkeypatch.setattr(programs, 'run', run)
     privileged.network.set_client_mode(False)
     yield commands
     privileged.network.set_client_mode(True)
