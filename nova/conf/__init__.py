@@ -1,7 +1,7 @@
 """The options, one module for each group.
 
-``CONF`` is read by the entry points in :mod:`nova.cmd` and by the wiring in
-:mod:`nova.service`; everything else is handed the group (or the values) it needs.
+``CONF`` is read by :mod:`nova.wiring`; everything else is handed the group (or the values) that it
+needs.
 """
 
 from __future__ import annotations

@@ -143,9 +143,9 @@ def test_nothing_names_a_path_of_somebodys_machine() -> None:
 
 
 def test_nothing_reads_the_options_globally() -> None:
-    """Objects are handed their group; only the entry points and the wiring read CONF. The
-    privileged helper is a process of its own, which reads its own configuration."""
-    wiring = [NOVA / 'cmd', NOVA / 'conf', NOVA / 'wiring.py', NOVA / 'privileged/__init__.py']
+    """Objects are handed their group; only the wiring reads CONF. The privileged helper is a
+    process of its own, which reads its own configuration."""
+    wiring = [NOVA / 'conf', NOVA / 'wiring.py', NOVA / 'privileged/__init__.py']
     readers = [
         str(path.relative_to(ROOT))
         for path in CODE

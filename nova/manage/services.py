@@ -6,9 +6,9 @@ import argparse
 from typing import Any
 
 from nova import liveness
-from nova.cmd.manage import output
-from nova.cmd.manage.verbs import Verbs
 from nova.db import api as db
+from nova.manage import output
+from nova.manage.verbs import Verbs
 
 
 def add_verbs(noun: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ import argparse
 import sys
 
 from nova import exception, wiring
-from nova.cmd.manage import database, firewall, floating, interfaces, networks, services
+from nova.manage import database, firewall, floating, interfaces, networks, services
 
 
 def main() -> None:

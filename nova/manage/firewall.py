@@ -9,11 +9,11 @@ import json
 from typing import Any
 
 from nova import exception, wiring
-from nova.cmd.manage.verbs import Verbs
 from nova.db import api as db
 from nova.db import records
+from nova.manage.verbs import Verbs
 from nova.network import model, security_groups
-from nova.network.firewall import drivers, explain, rules
+from nova.network.firewall import explain, rules
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ class HostView:
     def of(cls, conf: Any, instance: records.Instance) -> HostView:
         if instance.host != conf.host:
             return cls()
-        driver = drivers.make(conf.firewall) or _make_filters(conf)
+        driver = _make_driver(conf)
         try:
             return cls(driver, dict(driver.drops()))
         except exception.FirewallSetupFailed:
@@ -121,9 +121,12 @@ class HostView:
             return None
 
 
-def _make_filters(conf: Any) -> Any:
-    """The driver for network filters, which is libvirt's."""
-    # libvirt's binding is needed on compute hosts only
+def _make_driver(conf: Any) -> Any:
+    # What speaks to the kernel and to libvirt is there on compute hosts only.
+    from nova.network.firewall import drivers
+
+    if (driver := drivers.make(conf.firewall)) is not None:
+        return driver
     from nova.virt.libvirt import connection, host
 
     make = connection.choose_firewall(conf.firewall)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from nova.cmd.manage import output
-from nova.cmd.manage.verbs import Verbs
 from nova.db import api as db
+from nova.manage import output
+from nova.manage.verbs import Verbs
 from nova.network import floating_ips
 
 

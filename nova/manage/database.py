@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from nova.cmd.manage.verbs import Verbs
 from nova.db import api as db
 from nova.db import migration, session
+from nova.manage.verbs import Verbs
 
 #: What a new database holds; sizes are those that users of OpenStack know by these names.
 _FLAVORS = (

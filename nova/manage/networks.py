@@ -9,10 +9,10 @@ from typing import Any
 
 from nova import context as nova_context
 from nova import wiring
-from nova.cmd.manage import output
-from nova.cmd.manage.verbs import Verbs
 from nova.db import api as db
 from nova.db import records
+from nova.manage import output
+from nova.manage.verbs import Verbs
 from nova.network import api as network_api
 from nova.network import picture, ranges
 

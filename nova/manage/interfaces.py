@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from nova.cmd.manage.verbs import Verbs
 from nova.db import api as db
+from nova.manage.verbs import Verbs
 
 
 def add_verbs(noun: argparse.ArgumentParser) -> None:
