@@ -14,6 +14,7 @@ import pytest
 
 from lab import checkout, compute, guest_image, libvirtd
 from lab.sandbox import Sandbox
+from nova.tests.integration.virt import inside
 
 BRIDGES = 3
 DNSMASQ = """\
@@ -29,6 +30,8 @@ class Bench:
     def __init__(self, sandbox: Sandbox, image: str) -> None:
         self.sandbox = sandbox
         self._image = image
+        python = checkout.venv_command('python')
+        self._driver = sandbox.popen([python, '-B', '-m', inside.__name__], user=compute.USER)
 
     def call(self, name: str, **request: Any) -> Any:
         """The result of one call of the driver; see ``inside.py``."""
@@ -38,13 +41,22 @@ class Bench:
 
     def outcome(self, name: str, **request: Any) -> dict[str, Any]:
         """What one call of the driver printed, failed or not."""
-        done = self.sandbox.run(
-            [checkout.venv_command('python'), '-B', '-m', 'nova.tests.integration.virt.inside'],
-            user=compute.USER,
-            cwd=str(checkout.ROOT),
-            stdin=json.dumps({'call': name, 'image': self._image, **request}),
-        )
-        return dict(json.loads(done.stdout))
+        request = {'call': name, 'image': self._image, **request}
+        assert self._driver.stdin is not None
+        assert self._driver.stdout is not None
+        self._driver.stdin.write(json.dumps(request) + '\n')
+        self._driver.stdin.flush()
+        printed = ''
+        for line in self._driver.stdout:
+            if line.startswith(inside.OUTCOME):
+                return dict(json.loads(line.removeprefix(inside.OUTCOME)))
+            printed += line
+        raise AssertionError(f'the driver ended at {request}:\n{printed}')
+
+    def close(self) -> None:
+        """End the driver's process."""
+        self._driver.kill()
+        self._driver.communicate()
 
     def shell(self, script: str) -> str:
         """What a shell script prints as root."""
@@ -104,8 +116,11 @@ def bench(worker_id: str) -> Iterator[Bench]:
         for index in range(BRIDGES):
             _add_bridge(sandbox, index)
         made = Bench(sandbox, image)
-        made.call('init')
-        yield made
+        try:
+            made.call('init')
+            yield made
+        finally:
+            made.close()
     finally:
         sandbox.down()
 

@@ -1,9 +1,10 @@
-"""The driver at work in a sandbox: one call, described by JSON on stdin, its outcome on stdout.
+"""The driver at work in a sandbox: calls, described by a line of JSON each on stdin, their outcomes
+on stdout.
 
-It runs as the service's user, ``python -m nova.tests.integration.virt.inside``, with the object
+It runs as the service's user, ``python -m nova.tests.integration.virt.inside``, with such an object
 
-    call      ``init``, ``spawn``, ``destroy``, ``state``, ``console``, ``names``, ``attach``,
-              ``detach``, ``update``, ``power_on`` or ``power_off``
+    call      ``init``, which makes the driver anew, ``spawn``, ``destroy``, ``state``, ``console``,
+              ``names``, ``attach``, ``detach``, ``update``, ``power_on`` or ``power_off``
     number    of the instance (1)
     nics      how many there are (2); NIC i is on bridge ``br10i``
     static    which of them are on networks without DHCP (none)
@@ -13,11 +14,11 @@ It runs as the service's user, ``python -m nova.tests.integration.virt.inside``,
     nic       that is attached, detached or updated, with ``slot`` and addresses ``further``
     timeout_s
 
-and prints ``{"result": ..., "seconds": ...}`` or ``{"error": class, "text": ...}``. Only Glance and
+and prints ``OUTCOME {"result": ...}`` or ``OUTCOME {"error": class, "text": ...}``. Only Glance and
 the making of bridges are stood in for; libvirt is the sandbox's own.
 
-Every call is a service that has just started. What the database knows in a cloud is in a file: the
-guests that are there. All of their NICs are in a group that admits everything.
+What the database knows in a cloud is in a file: the guests that are there. All of their NICs are in
+a group that admits everything.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ import datetime
 import json
 from pathlib import Path
 import sys
-import time
 from typing import Any
 import uuid
 
@@ -45,6 +45,8 @@ from nova.network.firewall import rules
 from nova.privileged.files import read_tail
 from nova.virt.libvirt import connection, imagecache
 
+#: What an outcome starts with, between whatever else the process prints.
+OUTCOME = 'OUTCOME '
 STATE = Path('/var/lib/nova')
 GUESTS = STATE / 'guests.json'
 OPEN = rules.SecurityGroup(
@@ -197,8 +199,7 @@ def follow(request: dict[str, Any], name: str, network_info: model.NetworkInfo) 
     GUESTS.write_text(json.dumps(stored))
 
 
-def call(request: dict[str, Any]) -> Any:
-    driver = build_driver(request['image'])
+def call(driver: connection.LibvirtConnection, request: dict[str, Any]) -> Any:
     driver.apply_security_groups(load_guests(), rules.Ruleset(groups=(OPEN,)))
     instance = build_instance(request)
     result = call_driver(driver, instance, request)
@@ -245,13 +246,16 @@ def call_driver(
 
 
 def main() -> None:
-    request = json.load(sys.stdin)
-    start = time.monotonic()
-    try:
-        outcome = {'result': call(request)}
-    except exception.NovaException as exc:
-        outcome = {'error': type(exc).__name__, 'text': str(exc)}
-    print(json.dumps({**outcome, 'seconds': round(time.monotonic() - start, 3)}))
+    driver = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        if driver is None or request['call'] == 'init':
+            driver = build_driver(request['image'])
+        try:
+            outcome = {'result': call(driver, request)}
+        except exception.NovaException as exc:
+            outcome = {'error': type(exc).__name__, 'text': str(exc)}
+        print(OUTCOME + json.dumps(outcome), flush=True)
 
 
 if __name__ == '__main__':

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-import time
 
 import pytest
 
@@ -127,9 +126,7 @@ def test_guests_outlive_a_restart_of_libvirtd(bench: Bench, clean: Traces) -> No
     assert bench.call('state') == 'RUNNING'
     bench.call('init')
     assert wait_until(lambda: read_rules(bench) == rules, 20)
-    start = time.monotonic()
     bench.call('destroy', nics=2)
-    assert time.monotonic() - start < 20
     assert clean() == NOTHING
 
 
