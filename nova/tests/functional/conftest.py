@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import pathlib
+import shutil
 
 import pytest
 
@@ -11,11 +12,21 @@ from nova import rpc
 from nova.db import migration, session
 
 
-@pytest.fixture
-def database(tmp_path: pathlib.Path) -> Iterator[session.Database]:
-    """An empty SQLite database with the present schema, the one that ``nova.db.api`` works on."""
-    made = session.configure(f'sqlite:///{tmp_path}/nova.sqlite')
+@pytest.fixture(scope='session')
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The file of an empty SQLite database with the present schema; the migrations run once."""
+    path = tmp_path_factory.mktemp('database') / 'nova.sqlite'
+    made = session.configure(f'sqlite:///{path}')
     migration.sync(made)
+    made.dispose()
+    return path
+
+
+@pytest.fixture
+def database(tmp_path: pathlib.Path, empty_database: pathlib.Path) -> Iterator[session.Database]:
+    """An empty SQLite database with the present schema, the one that ``nova.db.api`` works on."""
+    shutil.copy(empty_database, tmp_path)
+    made = session.configure(f'sqlite:///{tmp_path}/{empty_database.name}')
     yield made
     made.dispose()
 

@@ -19,6 +19,8 @@ FLAVOR = '1'
 BUILD_TIMEOUT_S = 120
 REPORT_TIMEOUT_S = 120
 READY_TIMEOUT_S = 120
+#: How long a cloud waits for a guest to let go of a NIC.
+DETACH_TIMEOUT_S = 4
 REPORT_TRIES = 3
 
 #: What a first boot may leave on a host, for the boots that follow.

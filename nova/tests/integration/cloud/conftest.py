@@ -22,7 +22,8 @@ def cloud() -> Iterator[clouds.Cloud]:
     """A cloud in one process, on SQLite, which has booted a guest on every network before: what a
     first boot leaves for the next ones (cached image, helpers, networks' hosts) is there."""
     options = {'project_ranges': '10.128.0.0/9', 'physical_networks': 'trunk:trunk0'}
-    settings = compute.Settings(extra={'network': options})
+    patience = {'detach_timeout_s': str(clouds.DETACH_TIMEOUT_S)}
+    settings = compute.Settings(extra={'network': options, 'compute': patience})
     with clouds.running('cloud', settings, prepare=plug_trunk) as sandbox:
         made = clouds.fill(sandbox, settings, list(clouds.NETWORKS))
         with made.booted(list(clouds.NETWORKS)) as server:

@@ -136,7 +136,7 @@ def test_a_deaf_guest_keeps_its_nic_and_its_address(cloud: clouds.Cloud) -> None
         other = clouds.Server(cloud, cloud.request([wanted]).json()['server']['id'])
         assert 'already in use' in other.wait_status('ERROR')['fault']['message']
         other.delete()
-        time.sleep(22)  # longer than a detach waits
+        time.sleep(clouds.DETACH_TIMEOUT_S + 2)
         assert states() == ['ACTIVE', 'DETACHING']
         libvirtd.virsh(cloud.sandbox, 'resume', server.domain)
         server.wait_ports(first['port_id'])
