@@ -62,27 +62,7 @@ def network_create(
     :param limit: the most networks that its project may have; -1 for any number.
     :raises QuotaExceeded:
     """
-    row = models.Network(
-        uuid=new.uuid,
-        label=new.label,
-        kind=new.kind,
-        project_id=new.project_id,
-        cidr=new.cidr,
-        gateway=new.gateway,
-        dhcp_server=new.dhcp_server,
-        dhcp_start=new.dhcp_start,
-        dhcp_end=new.dhcp_end,
-        dns=list(new.dns),
-        bridge=new.bridge,
-        physical_network=new.physical_network,
-        vlan=new.vlan,
-        mtu=new.mtu,
-        multi_host=new.multi_host,
-        cidr_v6=new.cidr_v6,
-        gateway_v6=new.gateway_v6,
-        ipv6_mode=new.ipv6_mode,
-        routes=[dataclasses.asdict(route) for route in new.routes],
-    )
+    row = _build_row(new)
     limited = limit >= 0 and new.project_id is not None
     if limited:
         security_groups.security_group_default(str(new.project_id))
@@ -103,14 +83,42 @@ def network_create(
                 label='of another request',
                 network_id=new.uuid,
             ) from exc
-        for start in range(0, len(addresses), _BATCH):
-            batch = addresses[start : start + _BATCH]
-            values = [
-                {'network_id': row.id, 'address': address, 'reserved': reserved}
-                for address, reserved in batch
-            ]
-            db.execute(sa.insert(models.FixedIp), values)
+        _add_addresses(db, row.id, addresses)
         return _read(row)
+
+
+def _build_row(new: records.NewNetwork) -> models.Network:
+    return models.Network(
+        uuid=new.uuid,
+        label=new.label,
+        kind=new.kind,
+        project_id=new.project_id,
+        cidr=new.cidr,
+        gateway=new.gateway,
+        dhcp_server=new.dhcp_server,
+        dhcp_start=new.dhcp_start,
+        dhcp_end=new.dhcp_end,
+        dns=list(new.dns),
+        bridge=new.bridge,
+        physical_network=new.physical_network,
+        vlan=new.vlan,
+        mtu=new.mtu,
+        multi_host=new.multi_host,
+        cidr_v6=new.cidr_v6,
+        gateway_v6=new.gateway_v6,
+        ipv6_mode=new.ipv6_mode,
+        routes=[dataclasses.asdict(route) for route in new.routes],
+    )
+
+
+def _add_addresses(db: orm.Session, network_id: int, addresses: Sequence[tuple[str, bool]]) -> None:
+    for start in range(0, len(addresses), _BATCH):
+        batch = addresses[start : start + _BATCH]
+        values = [
+            {'network_id': network_id, 'address': address, 'reserved': reserved}
+            for address, reserved in batch
+        ]
+        db.execute(sa.insert(models.FixedIp), values)
 
 
 def _lock_networks(db: orm.Session) -> None:
