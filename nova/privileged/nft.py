@@ -6,7 +6,7 @@ thread, since its socket belongs to the network namespace it was opened in.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import contextlib
 import ctypes
 import errno
@@ -82,18 +82,20 @@ def counters() -> dict[str, int]:
 
 @privileged.network.entrypoint
 def forget_tap(device: str) -> None:
-    """Remove the chains that libvirt had for a tap device of ours which is gone, should they still
-    be there: its ebtables now and then leaves one behind that nothing refers to. What is in use
-    stays, since the kernel refuses.
+    """Remove the chains that libvirt had for a tap device of ours which is gone, and what leads to
+    them, should they still be there: its ebtables fails now and then while somebody else changes
+    rules, and libvirt goes on. Nothing of a device that exists is touched.
 
     :raises OSError: EPERM, ``device`` is no tap device of ours.
     """
     if re.fullmatch(r'tap[0-9a-f]{12}', device) is None:
         raise OSError(errno.EPERM, f'no tap device of ours: {device[:200]}')
-    for direction in 'IO':
-        chain = f'bridge nat libvirt-{direction}-{device}'
-        with _lock, contextlib.suppress(OSError):  # it is not there, as it should be
-            _run(f'flush chain {chain}\ndelete chain {chain}')
+    with contextlib.suppress(OSError):
+        socket.if_nametoindex(device)
+        return
+    lines = _render_removal(_listing('list table bridge nat'), device)
+    with _lock, contextlib.suppress(OSError):  # somebody else was faster
+        _run('\n'.join(lines))
 
 
 @privileged.network.entrypoint
@@ -129,6 +131,28 @@ def close() -> None:
     kept = vars(_kept).pop('context', None)
     if kept is not None:
         kept[0].nft_ctx_free(kept[1])
+
+
+def _render_removal(listing: Sequence[Mapping[str, Any]], device: str) -> list[str]:
+    """Commands that remove libvirt's chains of a device, final ones and those in the making."""
+    theirs = {f'libvirt-{letter}-{device}' for letter in 'IOJP'}
+    jumps = [
+        f'delete rule bridge nat {item["rule"]["chain"]} handle {item["rule"]["handle"]}'
+        for item in listing
+        if any(_target(expression) in theirs for expression in item.get('rule', {}).get('expr', ()))
+    ]
+    chains = [f'chain bridge nat {name}' for name in sorted(theirs & _names_of_chains(listing))]
+    return [*jumps, *(f'flush {chain}' for chain in chains), *(f'delete {c}' for c in chains)]
+
+
+def _target(expression: Mapping[str, Any]) -> str | None:
+    """Where a jump leads."""
+    jump = expression.get('jump') or expression.get('goto')
+    return str(jump['target']) if isinstance(jump, Mapping) else None
+
+
+def _names_of_chains(listing: Sequence[Mapping[str, Any]]) -> set[str]:
+    return {str(item['chain']['name']) for item in listing if 'chain' in item}
 
 
 def _join(lines: Sequence[str]) -> str:

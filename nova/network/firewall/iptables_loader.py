@@ -170,12 +170,13 @@ class Loader:
             ipset.change(batch.sets)
         if tables:
             privileged_iptables.change(self._backend, tables)
+        is_new = bool(set(batch.unused) - self._unused)
         self._unused -= {name for name, *_rest in batch.sets}
         self._unused.update(batch.unused)
         self._remove_unused()
         there.update(wanted)
         self._there = there
-        return bool(batch.sets or tables or batch.unused)
+        return bool(batch.sets or tables or is_new)
 
     def _remove_unused(self) -> None:
         """The kernel lets go of a rule's set some time after the rule is gone."""

@@ -219,6 +219,9 @@ class NWFilterFirewall:
     ) -> None:
         now = list(nics)
         with self._lock:
+            for nic in now:
+                # An old chain would stand before the new one.
+                self._forget_tap(nic.device)
             try:
                 self._follow(self._merge(instance_name, now, (), ruleset), instance_name)
             finally:
@@ -247,7 +250,7 @@ class NWFilterFirewall:
         with self._lock:
             is_changed = self._tracking.ensure()
             is_changed |= self._from_host.repair()
-            lost = self._tracking.lost(self._wanted.nics.values())
+            lost = self._lost(self._wanted.nics.values())
             # A filter that is defined again as it is libvirt leaves alone.
             self._repairs.update(lost)
             self._is_settled = False
@@ -279,6 +282,17 @@ class NWFilterFirewall:
                 self._from_host.remove(instance_name, gone)
             for device in sorted(gone):
                 self._forget_tap(device)
+
+    def _lost(self, nics: Iterable[rules.NicPolicy]) -> set[str]:
+        """The devices of those that libvirt has put a filter in force for, and whose rules are not
+        there all the same. NICs come and go while it is looked for them: one whose rules libvirt
+        was busy with at the first look has them at the second, or is gone."""
+        known = {nic.device: nic for nic in nics}
+        suspects = self._tracking.lost(known.values())
+        if not suspects:
+            return set()
+        filtered = self._host.filtered_devices()
+        return filtered & self._tracking.lost([known[device] for device in sorted(suspects)])
 
     # --- what is wanted
 

@@ -42,6 +42,9 @@ _UNDEFINE_FLAGS = (
     | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
 )
 
+#: How often libvirt is asked for something for which tools of its may fail.
+_TRIES = 10
+
 
 class Host:
     """A connection to one libvirt daemon, opened when first needed and again when it is lost.
@@ -111,7 +114,7 @@ class Host:
     def start_domain(self, uuid: str) -> None:
         """Start a defined domain. libvirt puts the filters of its NICs in force before the
         processors run."""
-        self._call(f'start domain {uuid}', lambda c: c.lookupByUUIDString(uuid).create())
+        self._call_for_rules(f'start domain {uuid}', lambda c: c.lookupByUUIDString(uuid).create())
 
     def destroy_domain(self, uuid: str, timeout_s: float) -> None:
         """End the guest's process. That there is none, or no such domain, is no error.
@@ -167,7 +170,7 @@ class Host:
     def attach_device(self, uuid: str, xml: str, *, stored: bool) -> None:
         """Plug a device into the running domain, or into what is stored of it."""
         flags = _affect(stored)
-        self._call(
+        self._call_for_rules(
             f'attach a device to domain {uuid}',
             lambda c: c.lookupByUUIDString(uuid).attachDeviceFlags(xml, flags),
         )
@@ -203,7 +206,7 @@ class Host:
 
     def define_filter(self, xml: str) -> None:
         """Make a network filter, or replace the one of the same name and UUID."""
-        self._call('define a network filter', lambda c: c.nwfilterDefineXML(xml))
+        self._call_for_rules('define a network filter', lambda c: c.nwfilterDefineXML(xml))
 
     def undefine_filter(self, name: str) -> bool:
         """Whether no such filter is left: False when a domain or a filter still uses it."""
@@ -221,7 +224,29 @@ class Host:
 
         return bool(self._call(f'undefine network filter {name}', undefine))
 
+    def filtered_devices(self) -> set[str]:
+        """The devices of the NICs that have filters. It is told once libvirt has made or removed
+        the rules that it is busy with."""
+        bindings = self._call('list the NICs with filters', lambda c: c.listAllNWFilterBindings())
+        return {str(binding.portDev()) for binding in bindings}
+
     # --- the connection
+
+    def _call_for_rules(self, action: str, function: Callable[[Any], T]) -> T:
+        """:meth:`_call` for what has libvirt run tools that make rules, again if one of them fails.
+
+        When anybody changes rules of nftables, an ebtables that is about to do so begins anew, and
+        that of iptables 1.8.9 then fails ("RULE_DELETE failed"), since it wants to delete what it
+        has deleted. libvirt takes back what it had made until then.
+        """
+        for _ in range(_TRIES - 1):
+            try:
+                return self._call(action, function)
+            except exception.HypervisorError as exc:
+                if not _is_of_rules(exc.__cause__):
+                    raise
+                LOG.warning('Trying once more to %s: %s', action, exc.message)
+        return self._call(action, function)
 
     def _call(self, action: str, function: Callable[[Any], T]) -> T:
         """What ``function`` returns for the connection. It is called once more on a new one when
@@ -251,6 +276,13 @@ def _is_alive(connection: Any) -> bool:
         return bool(connection.isAlive() == 1)
     except libvirt.libvirtError:
         return False
+
+
+def _is_of_rules(exc: BaseException | None) -> bool:
+    """Whether a tool that makes rules has failed."""
+    if not isinstance(exc, libvirt.libvirtError):
+        return False
+    return bool(exc.get_error_domain() == libvirt.VIR_FROM_FIREWALL)
 
 
 def _mapped(exc: libvirt.libvirtError, action: str) -> exception.HypervisorError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 from scapy.layers import inet, inet6, l2
@@ -47,6 +48,11 @@ def v6(policy: rules.NicPolicy) -> str:
 def link_local(policy: rules.NicPolicy) -> str:
     """Its link-local address."""
     return policy.first_hop.ipv6[0]
+
+
+def raw_address(address: str) -> bytes:
+    """Its octets in network order."""
+    return ipaddress.ip_address(address).packed
 
 
 def frame(source: str, payload: Packet | bytes, target: str = BROADCAST, **fields: Any) -> bytes:

@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import itertools
 import socket
-import threading
 from typing import Any
 
 import pytest
@@ -344,23 +343,6 @@ def test_a_revoked_rule_cuts_what_it_had_admitted(scene: Scene) -> None:
     assert flows(other_peer, other) == dict.fromkeys(('udp', 'tcp', 'icmp'), True)
 
 
-def test_a_change_loses_nothing(scene: Scene) -> None:
-    """While groups change, every frame of an admitted connection arrives."""
-    nic, peer = packets.nic(0, groups=('g',)), open_nic(10, 0)
-    scene.plug(nic, peer)
-    kept = rule(protocol='udp', port_min=1000)
-    scene.driver.apply(NAME, [nic], rules.Ruleset(groups=(group('g', kept),)))
-    scene.driver.apply(OTHER, [peer], rules.Ruleset())
-    lost = 0
-    for number in range(20):
-        scene.driver.refresh(
-            rules.Ruleset(groups=(group('g', kept, rule(protocol='tcp', port_min=number + 1)),))
-        )
-        lost += not scene.passes(peer, nic, packets.udp(peer, nic, 1000))
-        lost += not scene.passes(nic, peer, packets.udp(nic, peer, 4000, source_port=1000))
-    assert lost == 0
-
-
 def test_a_second_apply_and_a_restart_change_nothing(
     scene: Scene, case: Case, undo: contextlib.ExitStack
 ) -> None:
@@ -477,78 +459,6 @@ def test_a_group_that_does_not_load_is_that_of_its_guests_only(scene: Scene) -> 
     assert scene.passes(peer, nic, packets.udp(peer, nic, 1000))
     assert not scene.passes(peer, other, packets.udp(peer, other, 1000))
     assert not scene.passes(peer, nic, packets.udp(peer, nic, 1001))
-
-
-def test_no_frame_passes_before_the_rules(scene: Scene) -> None:
-    """The guest floods its network with forged frames while its NIC is made."""
-    nic = packets.nic(0)
-    scene.macs[nic.bridge] = scene.world.bridge(nic.bridge)
-    outside = scene.outside(nic.bridge)
-    forged = packets.arp('fa:16:3e:99:99:99', '10.0.0.1', '10.0.0.1')
-    sent, end = [0], threading.Event()
-
-    def flood(port: Port) -> None:
-        while not end.is_set():
-            with contextlib.suppress(OSError):  # its queue is full
-                port.send(forged)
-                sent[0] += 1
-
-    def start(port: Port) -> None:
-        threads.append(threading.Thread(target=flood, args=[port]))
-        threads[0].start()
-
-    threads: list[threading.Thread] = []
-    scene.driver.prepare(NAME, [nic], rules.Ruleset())
-    try:
-        scene.ports[nic.device] = scene.world.port(nic.device, nic.bridge, early=start)
-        before = sent[0]
-        assert wait_until(lambda: sent[0] > before + 1000, 10)
-        scene.driver.apply(NAME, [nic], rules.Ruleset())
-        honest = packets.arp(nic.first_hop.mac, packets.v4(nic), '10.0.0.1')
-        assert scene.passes(nic, outside, honest)
-    finally:
-        end.set()
-        threads[0].join()
-    assert forged not in outside.drain()
-    assert 'fa:16:3e:99:99:99' not in scene.world.learned(nic.bridge)
-
-
-def test_a_restart_loses_nothing(scene: Scene, case: Case, undo: contextlib.ExitStack) -> None:
-    """Frames in flight while the service starts anew, twice, and while rules come and go."""
-    nic, peer = packets.nic(0, groups=('g',)), open_nic(10, 0)
-    scene.plug(nic, peer)
-    kept = rule(protocol='udp', port_min=1000, port_max=60000)
-    ruleset = rules.Ruleset(groups=(group('g', kept),))
-    scene.driver.apply(NAME, [nic], ruleset)
-    scene.driver.apply(OTHER, [peer], ruleset)
-    sent: list[bytes] = []
-    end = threading.Event()
-
-    def stream() -> None:
-        while not end.is_set() and len(sent) < 50000:
-            number = len(sent)
-            frame = packets.udp(peer, nic, 1000 + number % 50000, source_port=5000)
-            scene.ports[peer.device].send(frame)
-            sent.append(frame)
-
-    scene.ports[nic.device].drain()
-    sender = threading.Thread(target=stream)
-    sender.start()
-    try:
-        for number in range(2):
-            again = case.make(scene.world, undo)
-            again.init_host({NAME: [nic], OTHER: [peer]}, ruleset)
-            more = rule(protocol='tcp', port_min=number + 1)
-            again.refresh(rules.Ruleset(groups=(group('g', kept, more),)))
-            again.refresh(ruleset)
-    finally:
-        end.set()
-        sender.join()
-    last = packets.mark(peer.first_hop.mac, packets.v4(peer), next(_numbers))
-    scene.ports[peer.device].send(last)
-    arrived = set(scene.ports[nic.device].until(last))
-    assert len(sent) > 100
-    assert [number for number, frame in enumerate(sent) if frame not in arrived] == []
 
 
 def test_what_went_through_the_host_is_cut(scene: Scene) -> None:

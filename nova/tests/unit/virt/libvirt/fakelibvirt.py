@@ -15,9 +15,9 @@ from lxml import etree
 from nova.network.firewall import rules
 
 
-def error(code: int, text: str = 'refused') -> libvirt.libvirtError:
+def error(code: int, text: str = 'refused', domain: int = 0) -> libvirt.libvirtError:
     made = libvirt.libvirtError(text)
-    made.err = (code, 0, text, 2, None, None, None, 0, 0)
+    made.err = (code, domain, text, 2, None, None, None, 0, 0)
     return made
 
 
@@ -31,6 +31,8 @@ class FakeDaemon:
         self.refuse: dict[str, list[libvirt.libvirtError]] = {}
         self.calls: list[str] = []
         self.used: set[str] = set()
+        # devices for which it has filters in force
+        self.filtered: set[str] = set()
         self.forgotten: list[str] = []
         self.opened = 0
 
@@ -97,6 +99,9 @@ class FakeConnection:
 
     def listAllNWFilters(self) -> list[FakeFilter]:
         return [FakeFilter(self._daemon, name) for name in self._daemon.filters]
+
+    def listAllNWFilterBindings(self) -> list[FakeBinding]:
+        return [FakeBinding(device) for device in self._daemon.filtered]
 
     def nwfilterLookupByName(self, name: str) -> FakeFilter:
         if name not in self._daemon.filters:
@@ -186,6 +191,14 @@ class FakeFilter:
         del self._daemon.filters[self._name]
 
 
+class FakeBinding:
+    def __init__(self, device: str) -> None:
+        self._device = device
+
+    def portDev(self) -> str:
+        return self._device
+
+
 class FakeSets:
     """Sets in memory; those in ``used`` stay, and ``refused`` is no address."""
 
@@ -209,14 +222,16 @@ class FakeSets:
 
 
 class Tracked:
-    """A kernel that somebody may change."""
+    """A kernel that somebody may change. ``flushed`` are the devices whose rules are not there, at
+    the next looks and then for good."""
 
     def __init__(self) -> None:
         self.is_on = True
-        self.flushed: set[str] = set()
+        self.flushed: list[set[str]] = [set()]
 
     def lost(self, nics: Iterable[rules.NicPolicy]) -> set[str]:
-        return {nic.device for nic in nics} & self.flushed
+        found = self.flushed.pop(0) if len(self.flushed) > 1 else self.flushed[0]
+        return {nic.device for nic in nics} & found
 
     def ensure(self) -> bool:
         was_on, self.is_on = self.is_on, True

@@ -167,6 +167,9 @@ def test_what_libvirt_left_of_a_tap_goes_with_its_filter(
 ) -> None:
     first, second, third = make_network_info(3)
     made.prepare(NAME, policies(first, second, third), rules.Ruleset())
+    # Of an earlier start, whose end left something.
+    assert forgotten == [first.device, second.device, third.device]
+    forgotten.clear()
     made.remove(NAME, [first.device])
     assert forgotten == [first.device]
     made.remove(NAME)
@@ -223,15 +226,29 @@ def test_rules_that_were_lost_are_made_anew(
     first, second = policies(make_vif(0), make_vif(1))
     made.apply(NAME, [first, second], rules.Ruleset())
     before = dict(daemon.filters)
+    daemon.filtered = {first.device, second.device}
     assert not made.repair()
-    kernel.flushed, kernel.is_on = {second.device}, False
+    kernel.flushed, kernel.is_on = [{second.device}], False
     assert not made.holds(second, rules.Ruleset())
     assert made.repair()
-    kernel.flushed = set()
+    kernel.flushed = [set()]
     assert made.holds(second, rules.Ruleset())
     assert not made.repair()
     changed = {name for name, xml in daemon.filters.items() if xml != before[name]}
     assert changed == {filters.filter_name(NAME, second.first_hop.mac)}
+
+
+def test_rules_that_libvirt_is_busy_with_are_not_lost(
+    daemon: FakeDaemon, made: firewall.NWFilterFirewall, kernel: Tracked
+) -> None:
+    """Of a NIC whose rules are there at the second look, and of one that is gone then."""
+    coming, going = policies(make_vif(0), make_vif(1))
+    made.apply(NAME, [coming, going], rules.Ruleset())
+    before = dict(daemon.filters)
+    daemon.filtered = {coming.device}
+    kernel.flushed = [{coming.device, going.device}, {going.device}]
+    assert not made.repair()
+    assert daemon.filters == before
 
 
 def test_a_set_that_is_refused_is_that_of_its_guests_only(

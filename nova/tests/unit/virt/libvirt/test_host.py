@@ -87,6 +87,34 @@ def test_a_guest_that_does_not_end_is_an_error(daemon: FakeDaemon, made: host.Ho
         made.destroy_domain(UUID, timeout_s=-1)
 
 
+RACE = 'Failed to apply firewall rules /usr/sbin/ebtables -t nat -N x: RULE_DELETE failed'
+
+
+def test_rules_over_which_a_tool_stumbled_are_made_again(
+    daemon: FakeDaemon, made: host.Host
+) -> None:
+    stumbled = error(libvirt.VIR_ERR_INTERNAL_ERROR, RACE, libvirt.VIR_FROM_FIREWALL)
+    made.define_domain(XML)
+    daemon.refuse = {'create': [stumbled, stumbled], 'nwfilterDefineXML': [stumbled]}
+    made.start_domain(UUID)
+    assert made.power_state(UUID) == records.PowerState.RUNNING
+    made.define_filter("<filter name='f'/>")
+    assert made.filter_names() == {'f'}
+    daemon.refuse = {'create': [stumbled] * 100}
+    daemon.calls.clear()
+    with pytest.raises(exception.HypervisorError, match='RULE_DELETE'):
+        made.start_domain(UUID)
+    assert 1 < daemon.calls.count('create') < 20
+
+
+def test_nothing_else_is_tried_again(daemon: FakeDaemon, made: host.Host) -> None:
+    made.define_domain(XML)
+    daemon.refuse = {'create': [error(libvirt.VIR_ERR_INTERNAL_ERROR, 'no memory')]}
+    with pytest.raises(exception.HypervisorError, match='no memory'):
+        made.start_domain(UUID)
+    assert daemon.calls.count('create') == 1
+
+
 def test_a_filter_in_use_stays(daemon: FakeDaemon, made: host.Host) -> None:
     made.define_filter("<filter name='a'/>")
     daemon.used.add('a')
