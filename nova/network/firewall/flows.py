@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import dataclasses
+import re
+from typing import Any
 
 from nova.network.firewall import interpreter, rules
 
+_PAIR = re.compile(r'([\w-]+)=(\S+)')
 _ORIGINAL = ('src', 'dst', 'sport', 'dport', 'srckey', 'dstkey', 'type', 'code', 'id')
 
 
@@ -24,10 +27,10 @@ def parse_connections(text: str, version: int) -> Iterator[Connection]:
     """Reads what ``conntrack -L -o extended`` prints (conntrack(8)), a connection a line: the
     original direction, then the answers'."""
     for line in text.splitlines():
-        words = line.split()
+        words = line.split(maxsplit=4)
         if len(words) < 5 or not words[3].isdecimal():
             continue
-        pairs = [word.partition('=')[::2] for word in words if '=' in word]
+        pairs = _PAIR.findall(words[4])
         original, answers = _halves(pairs)
         if 'src' not in original or 'src' not in answers:
             continue
@@ -44,19 +47,24 @@ def parse_connections(text: str, version: int) -> Iterator[Connection]:
                 source_port=None if first is None else int(first),
                 port=None if second is None else int(second),
             ),
-            zone=int(dict(pairs).get('zone', '0')),
+            zone=int(answers.get('zone', '0')),
             values=(
-                ('proto', str(protocol)),
+                ('proto', words[3]),
                 *((key, original[key]) for key in _ORIGINAL if key in original),
             ),
         )
 
 
 def _halves(pairs: Iterable[tuple[str, str]]) -> tuple[dict[str, str], dict[str, str]]:
+    """The first value of each key, and the second. What both directions have in common comes
+    behind the answers."""
     original: dict[str, str] = {}
     answers: dict[str, str] = {}
+    half = original
     for key, value in pairs:
-        (answers if key in original else original).setdefault(key, value)
+        if half is original and key in original:
+            half = answers
+        half.setdefault(key, value)
     return original, answers
 
 
@@ -70,17 +78,22 @@ def choose_tightened(old: rules.Ruleset, new: rules.Ruleset) -> frozenset[str] |
         for name in before
         if before[name] is not after.get(name)
     ]
-    shrunk = {one.id for one, other in changed if not set(one.members) <= set(other.members)}
-    grown = {one.id for one, other in changed if not set(other.members) <= set(one.members)}
-    is_same = set(new.provider) <= set(old.provider)
-    if not is_same or any(rule.remote_group_id in grown for rule in new.provider):
+    shrunk = {one.id for one, other in changed if _has_more(one.members, other.members)}
+    grown = {one.id for one, other in changed if _has_more(other.members, one.members)}
+    is_more = _has_more(new.provider, old.provider)
+    if is_more or any(rule.remote_group_id in grown for rule in new.provider):
         return None
-    lost = {one.id for one, other in changed if not set(one.rules) <= set(other.rules)}
+    lost = {one.id for one, other in changed if _has_more(one.rules, other.rules)}
     return frozenset(lost) | {
         group.id
         for group in new.groups
         if shrunk and any(rule.remote_group_id in shrunk for rule in group.rules)
     }
+
+
+def _has_more(these: Sequence[Any], those: Sequence[Any]) -> bool:
+    """Whether some of these are not among those. Equal ones are found to be so much sooner."""
+    return these != those and not set(these) <= set(those)
 
 
 def is_concerned(nic: rules.NicPolicy, tightened: frozenset[str] | None) -> bool:
@@ -103,12 +116,13 @@ def choose_cut(
     for device, nic in nics.items():
         for address in (*nic.first_hop.ipv4, *nic.first_hop.ipv6):
             by_address.setdefault(address, []).append((zones.get(device, 0), nic))
+    groups = interpreter.GroupJudge(ruleset)
     return [
         connection
         for connection in found
         if any(
             connection.zone in (zone, 0)
-            for zone, nic in _refusing(connection.flow, by_address, ruleset)
+            for zone, nic in _refusing(connection.flow, by_address, groups)
         )
     ]
 
@@ -116,7 +130,7 @@ def choose_cut(
 def _refusing(
     flow: interpreter.Flow,
     by_address: Mapping[str, list[tuple[int, rules.NicPolicy]]],
-    ruleset: rules.Ruleset,
+    groups: interpreter.GroupJudge,
 ) -> Iterator[tuple[int, rules.NicPolicy]]:
     ends = (
         (flow.source, rules.Direction.EGRESS),
@@ -124,5 +138,5 @@ def _refusing(
     )
     for address, direction in ends:
         for zone, nic in by_address.get(address, ()):
-            if not interpreter.judge_flow(flow, direction, nic, ruleset).allowed:
+            if not groups.judge(flow, direction, nic).allowed:
                 yield zone, nic

@@ -8,6 +8,7 @@ by the caller. Formats: RFC 791, 826, 2131, 4443, 4861, 8200, 8415.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import ipaddress
 
 import netaddr
@@ -96,48 +97,73 @@ def judge(
         return verdict
     if established:
         return Verdict(True, 'established')
-    flow = _flow(packet)
-    return judge_flow(flow, direction, nic, ruleset)
+    return GroupJudge(ruleset).judge(_flow(packet), direction, nic)
 
 
-def judge_flow(
-    flow: Flow, direction: rules.Direction, nic: rules.NicPolicy, ruleset: rules.Ruleset
-) -> Verdict:
-    """What the provider rules and the NIC's groups say to a new connection."""
-    for rule in ruleset.provider:
-        if matches(rule, flow, direction, nic, ruleset):
-            return Verdict(False, 'provider', rule.id)
-    if nic.groups is None:
-        return Verdict(True, 'no-groups')
-    for group_id in nic.groups:
-        group = ruleset.group(group_id)
-        for rule in group.rules if group is not None else ():
-            if matches(rule, flow, direction, nic, ruleset):
-                return Verdict(True, 'group', rule.id)
-    return Verdict(False, 'group')
+class GroupJudge:
+    """What the provider rules and the groups of one ruleset say to new connections. It keeps what
+    it has looked up, since there may be a hundred thousand connections to ask about."""
+
+    def __init__(self, ruleset: rules.Ruleset) -> None:
+        self._provider = ruleset.provider
+        self._groups = {group.id: group for group in ruleset.groups}
+        self._members: dict[tuple[str, str, int], frozenset[str]] = {}
+
+    def judge(self, flow: Flow, direction: rules.Direction, nic: rules.NicPolicy) -> Verdict:
+        """What they say to a connection of this NIC."""
+        for rule in self._provider:
+            if self._matches(rule, flow, direction, nic):
+                return Verdict(False, 'provider', rule.id)
+        if nic.groups is None:
+            return Verdict(True, 'no-groups')
+        for group_id in nic.groups:
+            group = self._groups.get(group_id)
+            for rule in group.rules if group is not None else ():
+                if self._matches(rule, flow, direction, nic):
+                    return Verdict(True, 'group', rule.id)
+        return Verdict(False, 'group')
+
+    def _matches(
+        self,
+        rule: rules.SecurityGroupRule,
+        flow: Flow,
+        direction: rules.Direction,
+        nic: rules.NicPolicy,
+    ) -> bool:
+        """Whether a rule of this NIC is about this connection."""
+        if rule.direction is not direction or rule.ethertype.version != flow.version:
+            return False
+        if rule.protocol is not None and rule.protocol != flow.protocol:
+            return False
+        if not _port_matches(rule, flow):
+            return False
+        remote = flow.source if direction is rules.Direction.INGRESS else flow.destination
+        if rule.remote_cidr is not None:
+            first, last = _bounds(rule.remote_cidr)
+            return first <= _number(remote) <= last
+        if rule.remote_group_id is not None:
+            return remote in self._members_of(rule.remote_group_id, nic.network_id, flow.version)
+        return True
+
+    def _members_of(self, group_id: str, network_id: str, version: int) -> frozenset[str]:
+        key = (group_id, network_id, version)
+        if key not in self._members:
+            group = self._groups.get(group_id)
+            found = frozenset() if group is None else group.addresses(network_id, version)
+            self._members[key] = found
+        return self._members[key]
 
 
-def matches(
-    rule: rules.SecurityGroupRule,
-    flow: Flow,
-    direction: rules.Direction,
-    nic: rules.NicPolicy,
-    ruleset: rules.Ruleset,
-) -> bool:
-    """Whether a rule of this NIC is about this connection."""
-    if rule.direction is not direction or rule.ethertype.version != flow.version:
-        return False
-    if rule.protocol is not None and rule.protocol != flow.protocol:
-        return False
-    if not _port_matches(rule, flow):
-        return False
-    remote = flow.source if direction is rules.Direction.INGRESS else flow.destination
-    if rule.remote_cidr is not None:
-        return netaddr.IPAddress(remote) in netaddr.IPNetwork(rule.remote_cidr)
-    if rule.remote_group_id is not None:
-        group = ruleset.group(rule.remote_group_id)
-        return group is not None and remote in group.addresses(nic.network_id, flow.version)
-    return True
+@functools.lru_cache(maxsize=1 << 12)
+def _bounds(cidr: str) -> tuple[int, int]:
+    """The first and the last address of a range."""
+    network = netaddr.IPNetwork(cidr)
+    return int(network.first), int(network.last)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _number(address: str) -> int:
+    return int(netaddr.IPAddress(address))
 
 
 def _port_matches(rule: rules.SecurityGroupRule, flow: Flow) -> bool:

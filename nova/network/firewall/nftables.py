@@ -304,7 +304,16 @@ def _have_bridged_packets_tracked() -> None:
 
 def merge(old: rules.Ruleset, new: rules.Ruleset) -> rules.Ruleset:
     """Groups that ``new`` does not speak of stay as they are."""
-    groups = {group.id: group for group in (*old.groups, *new.groups)}
+    known = {group.id: group for group in old.groups}
+    groups = known | {group.id: _keep(known.get(group.id), group) for group in new.groups}
     return rules.Ruleset(
         groups=tuple(groups[group_id] for group_id in sorted(groups)), provider=new.provider
     )
+
+
+def _keep(old: rules.SecurityGroup | None, new: rules.SecurityGroup) -> rules.SecurityGroup:
+    """The new one, with the old one's members if they are equal. Objects that are the same are
+    found equal at once, and whoever looks for what has changed compares thousands."""
+    if old is None or old.members != new.members:
+        return new
+    return dataclasses.replace(new, members=old.members)

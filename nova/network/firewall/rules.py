@@ -113,7 +113,7 @@ class SecurityGroup:
         return frozenset(
             m.address
             for m in self.members
-            if m.network_id == network_id and netaddr.IPAddress(m.address).version == version
+            if m.network_id == network_id and (':' in m.address) is (version == 6)
         )
 
 

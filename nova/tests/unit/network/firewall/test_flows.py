@@ -81,6 +81,25 @@ def group(name: str, *ports: int, **members: str) -> rules.SecurityGroup:
     )
 
 
+def test_connections_of_members_stay() -> None:
+    ends = [f'10.0.0.{last}' for last in (9, 10, 11, 12)]
+    lines = [_TCP.replace('10.0.0.9', end) for end in ends]
+    found = list(flows.parse_connections('\n'.join(lines), 4))
+    there, elsewhere = (
+        rules.GroupMember(network_id=network, address=address)
+        for network, address in (('n', '10.0.0.9'), ('m', '10.0.0.10'))
+    )
+    some = rules.parse_rule(rule_id='r', direction='ingress', remote_cidr='10.0.0.12/30')
+    ruleset = rules.Ruleset(
+        groups=(
+            rules.SecurityGroup(id='app', members=(there, elsewhere)),
+            rules.SecurityGroup(id='g', rules=(*group('g', 22).rules, some)),
+        )
+    )
+    cut = flows.choose_cut(found, {'tap0': nic('g')}, {'tap0': 7}, ruleset)
+    assert [one.flow.source for one in cut] == ['10.0.0.10', '10.0.0.11']
+
+
 def test_only_groups_that_admit_less_are_looked_at() -> None:
     def tightened(*groups: rules.SecurityGroup) -> frozenset[str] | None:
         before = rules.Ruleset(groups=(group('app', n='10.0.0.5'), group('g', 1, 2), group('h')))
