@@ -1,7 +1,8 @@
 """nftables by libnftables (libnftables(3)) in the helper's own process.
 
 A change costs a fraction of a millisecond, an ``nft`` process several. A context is kept by each
-thread, since its socket belongs to the network namespace it was opened in.
+thread, since its socket belongs to the network namespace it was opened in. So is the socket that
+asks for the generation: to close one waits for all processors, which takes milliseconds.
 """
 
 from __future__ import annotations
@@ -126,11 +127,14 @@ def are_bridged_packets_tracked() -> bool:
 
 
 def close() -> None:
-    """Give this thread's context back; its next call opens another, in the network namespace that
+    """Give back what this thread keeps; its next call opens another, in the network namespace that
     it is in then."""
     kept = vars(_kept).pop('context', None)
     if kept is not None:
         kept[0].nft_ctx_free(kept[1])
+    kernel = vars(_kept).pop('kernel', None)
+    if kernel is not None:
+        kernel.close()
 
 
 def _render_removal(listing: Sequence[Mapping[str, Any]], device: str) -> list[str]:
@@ -179,10 +183,11 @@ def _listing(command: str) -> list[dict[str, Any]]:
 def _generation() -> int:
     """NFT_MSG_GETGEN (include/uapi/linux/netfilter/nf_tables.h), which libnftables keeps for
     itself."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as kernel:
-        kernel.bind((0, 0))
-        kernel.send(struct.pack('=IHHIIBBH', 20, _GETGEN, 1, 1, 0, 0, 0, 0))  # NLM_F_REQUEST
-        answer = kernel.recv(65536)
+    if not hasattr(_kept, 'kernel'):
+        _kept.kernel = _Kernel(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)
+        _kept.kernel.bind((0, 0))
+    _kept.kernel.send(struct.pack('=IHHIIBBH', 20, _GETGEN, 1, 1, 0, 0, 0, 0))  # NLM_F_REQUEST
+    answer = _kept.kernel.recv(65536)
     # struct nlmsghdr, struct nfgenmsg, and the first attribute, NFTA_GEN_ID, in network order
     length, kind, number = struct.unpack_from('=HH', answer, 20) + struct.unpack_from(
         '!I', answer, 24
@@ -190,6 +195,13 @@ def _generation() -> int:
     if (length, kind) != (8, 1):
         raise OSError(errno.EIO, 'the kernel does not tell the generation of its rules')
     return int(number)
+
+
+class _Kernel(socket.socket):
+    """A socket that goes with its thread."""
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def _is_one_command(line: str) -> bool:
