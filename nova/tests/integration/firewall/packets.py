@@ -72,6 +72,13 @@ def mark(source: str, sender: str, number: int) -> bytes:
     return arp(source, sender, f'198.51.{number >> 8 & 255}.{number & 255}')
 
 
+def mark6(source: str, sender: str, number: int) -> bytes:
+    """The same for whoever has IPv6 only: a neighbour solicitation."""
+    asked = f'fe80::a:{number & 0xFFFF:x}'
+    question = inet6.IPv6(src=sender, dst='ff02::1', hlim=255) / inet6.ICMPv6ND_NS(tgt=asked)
+    return frame(source, question)
+
+
 def udp(
     policy: rules.NicPolicy, target: rules.NicPolicy, port: int, source_port: int = 4000
 ) -> bytes:

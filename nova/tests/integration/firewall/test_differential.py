@@ -1,7 +1,12 @@
-"""Random groups and random frames: the kernel does what the interpreter says."""
+"""Random groups, NICs and frames: the kernel does what the interpreter says.
+
+``NOVA_FIREWALL_EXAMPLES`` multiplies how many are tried.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import random
 import time
 
@@ -16,10 +21,14 @@ from nova.tests.integration.firewall.conftest import Case, World
 
 pytestmark = pytest.mark.root
 
-_SECONDS = 20
-_ROUNDS = 60
-_LEAST_ROUNDS = 10
+_EXAMPLES = int(os.environ.get('NOVA_FIREWALL_EXAMPLES', '1'))
+_SEED = int(os.environ.get('NOVA_FIREWALL_SEED', '20'))
+_SECONDS = 20 * _EXAMPLES
+_ROUNDS = 60 * _EXAMPLES
+_LEAST_ROUNDS = 10 * _EXAMPLES
 _PROTOCOLS = ('tcp', 'udp', 'icmp', 'icmpv6', 'sctp', 'gre', None)
+#: What a NIC may have, and nobody else has.
+_OWN_V4, _OWN_V6 = ('10.0.0.10', '10.0.0.77'), ('2001:db8:1::a', '2001:db8:1::4d')
 _PEER_V4, _PEER_V6 = ('10.0.0.20', '10.0.0.200'), ('2001:db8:1::14', '2001:db8:1::c8')
 
 
@@ -69,14 +78,34 @@ def random_ruleset(rng: random.Random) -> rules.Ruleset:
     return rules.Ruleset(groups=tuple(groups), provider=provider)
 
 
+def random_nic(rng: random.Random) -> rules.NicPolicy:
+    """With addresses of one family or of both."""
+    base = packets.nic(0)
+    v4, v6 = rng.choice(((1, 1), (1, 1), (1, 1), (2, 2), (1, 0), (0, 1), (0, 2)))
+    ipv6 = (packets.link_local(base), *rng.sample(_OWN_V6, v6)) if v6 else ()
+    first_hop = dataclasses.replace(base.first_hop, ipv4=tuple(rng.sample(_OWN_V4, v4)), ipv6=ipv6)
+    groups = rng.choice((None, (), ('a',), ('a', 'c'), ('b', 'c'), ('a', 'b', 'c')))
+    return dataclasses.replace(base, first_hop=first_hop, groups=groups)
+
+
+def last_frame(nic: rules.NicPolicy, direction: rules.Direction, number: int) -> bytes:
+    """What the NIC admits whatever its groups."""
+    is_out, first_hop = direction is rules.Direction.EGRESS, nic.first_hop
+    mac = first_hop.mac if is_out else packets.OUTSIDER_MAC
+    if first_hop.ipv4:
+        return packets.mark(mac, first_hop.ipv4[0] if is_out else '192.0.2.66', number)
+    sender = first_hop.ipv6[0] if is_out else packets.OUTSIDER_LINK_LOCAL
+    return packets.mark6(mac, sender, number)
+
+
 def random_frame(
     rng: random.Random, nic: rules.NicPolicy, direction: rules.Direction, number: int
 ) -> bytes:
     """A whole packet, mostly honest, of a connection of its own."""
     version = rng.choice((4, 6))
-    own, peers = (packets.v4(nic), _PEER_V4) if version == 4 else (packets.v6(nic), _PEER_V6)
-    if rng.random() < 0.1:
-        own = rng.choice(peers)
+    owned, peers = (_OWN_V4, _PEER_V4) if version == 4 else (_OWN_V6, _PEER_V6)
+    held = nic.first_hop.addresses(version)[-1:]  # behind a link-local one
+    own = rng.choice(held if held and rng.random() < 0.9 else (*owned, *peers))
     is_forged = direction is rules.Direction.EGRESS and rng.random() < 0.05
     mac = 'fa:16:3e:99:99:99' if is_forged else nic.first_hop.mac
     source, target, sender, receiver = own, rng.choice(peers), mac, packets.OUTSIDER_MAC
@@ -107,10 +136,11 @@ def random_frame(
     return bytes(l2.Ether(src=sender, dst=receiver) / layer / upper)
 
 
+@pytest.mark.timeout(60 + 240 * _EXAMPLES)
 def test_the_kernel_agrees_with_the_interpreter(
     world: World, driver: firewall_driver.FirewallDriver, case: Case
 ) -> None:
-    rng = random.Random(20)
+    rng = random.Random(_SEED)
     base = packets.nic(0)
     world.bridge(base.bridge)
     near = world.port(base.device, base.bridge)
@@ -121,8 +151,7 @@ def test_the_kernel_agrees_with_the_interpreter(
         if time.monotonic() > end and done >= _LEAST_ROUNDS:
             break
         ruleset = random_ruleset(rng)
-        groups = rng.choice((None, (), ('a',), ('a', 'c'), ('b', 'c'), ('a', 'b', 'c')))
-        nic = packets.nic(0, groups=groups)
+        nic = random_nic(rng)
         driver.apply('instance-00000001', [nic], ruleset)
         for direction in rules.Direction:
             is_out = direction is rules.Direction.EGRESS
@@ -133,11 +162,7 @@ def test_the_kernel_agrees_with_the_interpreter(
                 frame = random_frame(rng, nic, direction, number)
                 if case.sees(frame):
                     frames.append(frame)
-            last = (
-                packets.mark(nic.first_hop.mac, packets.v4(nic), number)
-                if is_out
-                else packets.mark(packets.OUTSIDER_MAC, '192.0.2.66', number)
-            )
+            last = last_frame(nic, direction, number)
             receiver.drain()
             sender.send(*frames, last)
             arrived = set(receiver.until(last))
