@@ -10,6 +10,7 @@ from typing import Any
 from nova.network.firewall import interpreter, rules
 
 _PAIR = re.compile(r'([\w-]+)=(\S+)')
+_VERSIONS = {'ipv4': 4, 'ipv6': 6}
 _ORIGINAL = ('src', 'dst', 'sport', 'dport', 'srckey', 'dstkey', 'type', 'code', 'id')
 
 
@@ -23,12 +24,13 @@ class Connection:
     values: tuple[tuple[str, str], ...]
 
 
-def parse_connections(text: str, version: int) -> Iterator[Connection]:
+def parse_connections(text: str) -> Iterator[Connection]:
     """Reads what ``conntrack -L -o extended`` prints (conntrack(8)), a connection a line: the
     original direction, then the answers'."""
     for line in text.splitlines():
         words = line.split(maxsplit=4)
-        if len(words) < 5 or not words[3].isdecimal():
+        version = _VERSIONS.get(words[0]) if len(words) == 5 else None
+        if version is None or not words[3].isdecimal():
             continue
         pairs = _PAIR.findall(words[4])
         original, answers = _halves(pairs)

@@ -162,9 +162,10 @@ class IptablesFirewall:
         changes: list[iptables_plan.Change] = []
         if ruleset is not None and ruleset is not self._given:
             known = self._loader.host.groups
+            groups = [rules.keep_members(known.get(group.id), group) for group in ruleset.groups]
             changes += [
                 iptables_plan.GroupChange(group.id, group)
-                for group in ruleset.groups
+                for group in groups
                 if known.get(group.id) != group
             ]
             changes.append(iptables_plan.ProviderChange(ruleset.provider))

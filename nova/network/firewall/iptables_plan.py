@@ -224,8 +224,9 @@ class Host:
         if before != after:
             for where in self._group_uses.get(group_id, ()):
                 parts.add(('group', group_id, *where))
-                parts |= self._count_members(before, where, -1)
+                # In this order, or sets that both refer to would be planned anew.
                 parts |= self._count_members(after, where, 1)
+                parts |= self._count_members(before, where, -1)
         if (old.members if old else ()) != (group.members if group else ()):
             for where in self._set_uses.get(group_id, ()):
                 parts.add(('set', group_id, *where))

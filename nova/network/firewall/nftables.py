@@ -276,11 +276,11 @@ class NftablesFirewall:
             return
         zones = {device: self._bridges[nic.bridge].number for device, nic in nics.items()}
         try:
-            for version in (4, 6):
-                known = flows.parse_connections(conntrack.flows(version), version)
-                cut = flows.choose_cut(known, nics, zones, self._ruleset)
-                if cut:
-                    conntrack.forget(version, [(one.zone, one.values) for one in cut])
+            known = flows.parse_connections(conntrack.flows())
+            cut = flows.choose_cut(known, nics, zones, self._ruleset)
+            for version in {one.flow.version for one in cut}:
+                gone = [(one.zone, one.values) for one in cut if one.flow.version == version]
+                conntrack.forget(version, gone)
         except privileged.ERRORS as exc:
             raise exception.FirewallSetupFailed(
                 vif=', '.join(sorted(nics)), reason=f'connections could not be cut: {exc}'
@@ -305,15 +305,9 @@ def _have_bridged_packets_tracked() -> None:
 def merge(old: rules.Ruleset, new: rules.Ruleset) -> rules.Ruleset:
     """Groups that ``new`` does not speak of stay as they are."""
     known = {group.id: group for group in old.groups}
-    groups = known | {group.id: _keep(known.get(group.id), group) for group in new.groups}
+    groups = known | {
+        group.id: rules.keep_members(known.get(group.id), group) for group in new.groups
+    }
     return rules.Ruleset(
         groups=tuple(groups[group_id] for group_id in sorted(groups)), provider=new.provider
     )
-
-
-def _keep(old: rules.SecurityGroup | None, new: rules.SecurityGroup) -> rules.SecurityGroup:
-    """The new one, with the old one's members if they are equal. Objects that are the same are
-    found equal at once, and whoever looks for what has changed compares thousands."""
-    if old is None or old.members != new.members:
-        return new
-    return dataclasses.replace(new, members=old.members)

@@ -117,6 +117,14 @@ class SecurityGroup:
         )
 
 
+def keep_members(old: SecurityGroup | None, new: SecurityGroup) -> SecurityGroup:
+    """The new group, with the old one's members if they are equal. What is the same object is found
+    equal at once, and whoever looks for what has changed in a large group compares thousands."""
+    if old is None or old.members is new.members or old.members != new.members:
+        return new
+    return dataclasses.replace(new, members=old.members)
+
+
 @primitive.versioned('1.0')
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Ruleset:

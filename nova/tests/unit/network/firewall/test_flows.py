@@ -30,7 +30,7 @@ def nic(*groups: str) -> rules.NicPolicy:
 
 
 def test_connections() -> None:
-    found = list(flows.parse_connections('\n'.join([_TCP, _ICMP, _TRANSLATED, '']), 4))
+    found = list(flows.parse_connections('\n'.join([_TCP, _ICMP, _TRANSLATED, ''])))
     assert [c.zone for c in found] == [7, 0, 0]
     assert found[0].flow == interpreter.Flow(
         version=4, protocol=6, source='10.0.0.9', destination='10.0.0.5', source_port=4000, port=22
@@ -48,14 +48,14 @@ def test_connections() -> None:
 
 
 def test_what_no_group_admits_is_cut() -> None:
-    found = list(flows.parse_connections('\n'.join([_TCP, _ICMP]), 4))
+    found = list(flows.parse_connections('\n'.join([_TCP, _ICMP])))
     rule = rules.parse_rule(rule_id='r', direction='ingress', protocol='tcp', port_min=22)
     ruleset = rules.Ruleset(groups=(rules.SecurityGroup(id='g', rules=(rule,)),))
     assert flows.choose_cut(found, {'tap0': nic('g')}, {'tap0': 7}, ruleset) == [found[1]]
 
 
 def test_the_same_addresses_on_another_network_are_left_alone() -> None:
-    found = list(flows.parse_connections(_TCP, 4))
+    found = list(flows.parse_connections(_TCP))
     assert flows.choose_cut(found, {'tap0': nic()}, {'tap0': 8}, rules.Ruleset()) == []
     assert flows.choose_cut(found, {'tap0': nic()}, {'tap0': 7}, rules.Ruleset()) == found
 
@@ -84,7 +84,7 @@ def group(name: str, *ports: int, **members: str) -> rules.SecurityGroup:
 def test_connections_of_members_stay() -> None:
     ends = [f'10.0.0.{last}' for last in (9, 10, 11, 12)]
     lines = [_TCP.replace('10.0.0.9', end) for end in ends]
-    found = list(flows.parse_connections('\n'.join(lines), 4))
+    found = list(flows.parse_connections('\n'.join(lines)))
     there, elsewhere = (
         rules.GroupMember(network_id=network, address=address)
         for network, address in (('n', '10.0.0.9'), ('m', '10.0.0.10'))
