@@ -15,7 +15,7 @@ import time
 import libvirt
 
 from nova import privileged
-from nova.network.firewall import driver, nftables, rules
+from nova.network.firewall import driver, iptables, nftables, rules
 from nova.privileged import nft
 from nova.virt.libvirt import filters, firewall, host
 
@@ -78,49 +78,79 @@ def build_xml(policies: list[rules.NicPolicy], reference: Reference) -> str:
     )
 
 
+Way = tuple[driver.FirewallDriver | None, Callable[[], None]]
+
+
+class Bench:
+    """A host with a bridge for each NIC, and the ways in which a guest is started on it."""
+
+    def __init__(self) -> None:
+        self.policies = [build_nic(number) for number in range(NICS)]
+        for nic in self.policies:
+            subprocess.run(['ip', 'link', 'add', nic.bridge, 'type', 'bridge'], check=True)
+            subprocess.run(['ip', 'link', 'set', nic.bridge, 'up'], check=True)
+        self.connection = libvirt.open('qemu:///system')
+        self.ruleset = rules.Ruleset(groups=_GROUPS)
+
+    def start(self, count: int, reference: Reference = lambda _nic: None) -> None:
+        xml = build_xml(self.policies[:count], reference)
+        self.connection.createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED)
+
+    def plain(self, filter_name: str | None = None, count: int = NICS) -> Way:
+        return None, lambda: self.start(count, lambda _nic: filter_name)
+
+    def protected(
+        self,
+        firewall: driver.FirewallDriver,
+        reference: Reference = lambda _nic: None,
+        count: int = NICS,
+    ) -> Way:
+        def start() -> None:
+            firewall.prepare('bench', self.policies[:count], self.ruleset)
+            self.start(count, reference)
+            firewall.apply('bench', self.policies[:count], self.ruleset)
+
+        return firewall, start
+
+    def time(self, way: Way) -> float:
+        """Seconds of one start; afterwards all is as before."""
+        used, start = way
+        if used is not None:
+            used.init_host({}, self.ruleset)
+        begin = time.monotonic()
+        start()
+        seconds = time.monotonic() - begin
+        self.connection.lookupByName('bench').destroy()
+        if used is not None:
+            used.remove('bench')
+        return seconds
+
+
 def main() -> None:
-    rounds = int(sys.argv[1])
+    rounds, times = (int(argument) for argument in sys.argv[1:])
     privileged.network.set_client_mode(False)
-    policies = [build_nic(number) for number in range(NICS)]
-    for nic in policies:
-        subprocess.run(['ip', 'link', 'add', nic.bridge, 'type', 'bridge'], check=True)
-        subprocess.run(['ip', 'link', 'set', nic.bridge, 'up'], check=True)
-    connection = libvirt.open('qemu:///system')
-    ruleset = rules.Ruleset(groups=_GROUPS)
-
-    def start(count: int, reference: Reference = lambda _nic: None) -> None:
-        xml = build_xml(policies[:count], reference)
-        connection.createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED)
-
-    def protected(firewall: driver.FirewallDriver, count: int, reference: Reference) -> None:
-        firewall.prepare('bench', policies[:count], ruleset)
-        start(count, reference)
-        firewall.apply('bench', policies[:count], ruleset)
+    bench = Bench()
 
     def name(nic: rules.NicPolicy) -> str:
         return filters.filter_name('bench', nic.first_hop.mac)
 
     by_filters = firewall.make(host.Host('qemu:///system'), nft.forget_tap)
-    by_nftables = nftables.NftablesFirewall()
-    ways: dict[str, tuple[driver.FirewallDriver | None, Callable[[], None]]] = {
-        'no filters': (None, lambda: start(NICS)),
-        'nftables': (by_nftables, lambda: protected(by_nftables, NICS, lambda _nic: None)),
-        'clean-traffic': (None, lambda: start(NICS, lambda _nic: 'clean-traffic')),
-        'nwfilter': (by_filters, lambda: protected(by_filters, NICS, name)),
-        'clean-traffic, 1 NIC': (None, lambda: start(1, lambda _nic: 'clean-traffic')),
-        'nwfilter, 1 NIC': (by_filters, lambda: protected(by_filters, 1, name)),
+    quick = {
+        'no filters': bench.plain(),
+        'nftables': bench.protected(nftables.NftablesFirewall()),
+        'iptables': bench.protected(iptables.IptablesFirewall('nft')),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    slow = {
+        'clean-traffic': bench.plain('clean-traffic'),
+        'nwfilter': bench.protected(by_filters, name),
+        'clean-traffic, 1 NIC': bench.plain('clean-traffic', 1),
+        'nwfilter, 1 NIC': bench.protected(by_filters, name, 1),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in (*quick, *slow)}
     for _round in range(rounds):
-        for label, (used, way) in ways.items():
-            if used is not None:
-                used.init_host({}, ruleset)
-            begin = time.monotonic()
-            way()
-            seconds[label].append(time.monotonic() - begin)
-            connection.lookupByName('bench').destroy()
-            if used is not None:
-                used.remove('bench')
+        for ways in (*[quick] * times, slow):
+            for label, way in ways.items():
+                seconds[label].append(bench.time(way))
     print(json.dumps(seconds))
 
 
