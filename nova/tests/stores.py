@@ -49,7 +49,11 @@ def store_instance(
 
 
 def build_network(
-    cidr: str, *, label: str | None = None, project_id: str | None = None
+    cidr: str,
+    *,
+    label: str | None = None,
+    project_id: str | None = None,
+    cidr_v6: str | None = None,
 ) -> tuple[records.NewNetwork, list[tuple[str, bool]]]:
     """A network whose first address is gateway and DHCP server, and its addresses."""
     number = next(_numbers)
@@ -61,6 +65,7 @@ def build_network(
         kind=model.NetworkKind.FLAT_DHCP,
         project_id=project_id,
         cidr=cidr,
+        cidr_v6=cidr_v6,
         gateway=gateway,
         dhcp_server=gateway,
         dhcp_start=str(addresses[2]),
@@ -77,9 +82,13 @@ def build_network(
 
 
 def store_network(
-    cidr: str, *, label: str | None = None, project_id: str | None = None
+    cidr: str,
+    *,
+    label: str | None = None,
+    project_id: str | None = None,
+    cidr_v6: str | None = None,
 ) -> records.Network:
-    new, addresses = build_network(cidr, label=label, project_id=project_id)
+    new, addresses = build_network(cidr, label=label, project_id=project_id, cidr_v6=cidr_v6)
     return db.network_create(new, addresses, lambda _others: None)
 
 

@@ -29,12 +29,17 @@ from nova.network import manager, reach, topology
 from nova.tests import stores
 
 CONTEXT = nova_context.service_context()
-SEQUENCES = int(os.environ.get('NOVA_SEQUENCES', '100'))
+SEQUENCES = int(os.environ.get('NOVA_SEQUENCES', '300'))
 SEED = int(os.environ.get('NOVA_SEQUENCES_SEED', '1'))
 #: Fewer are not worth another process.
 SHARE = 500
 MAX_NICS = 4
-CIDRS = ('10.0.0.0/29', '10.1.0.0/28', '10.2.0.0/28')
+#: Of IPv4, and of IPv6 where a network has both families.
+CIDRS = (
+    ('10.0.0.0/29', None),
+    ('10.1.0.0/28', '2001:db8:1::/64'),
+    ('10.2.0.0/28', None),
+)
 
 
 @dataclasses.dataclass
@@ -60,7 +65,7 @@ class World:
     def __init__(self, source: random.Random) -> None:
         self.source = source
         self.flavor = stores.store_flavor()
-        self.networks = [stores.store_network(cidr) for cidr in CIDRS]
+        self.networks = [stores.store_network(v4, cidr_v6=v6) for v4, v6 in CIDRS]
         self.guests: list[Guest] = []
         self.refused = 0
         self.service = manager.NetworkService(
