@@ -4,12 +4,17 @@ SQLite runs in WAL mode and every writing transaction starts with BEGIN IMMEDIAT
 deferred and wrote later could fail at once however long the busy timeout
 (https://www.sqlite.org/lang_transaction.html). SQLite's own waiting is unfair, so that one process
 queues its writers before they reach it.
+
+oslo.db opens an SQLite file for each transaction. Whoever closes it last writes the whole log back
+and removes it (https://www.sqlite.org/wal.html), so that one connection is kept open beside them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
+import os
+import sqlite3
 import threading
 from typing import Any, cast
 
@@ -32,9 +37,10 @@ class Database:
     def __init__(self, url: str, **engine_options: Any) -> None:
         self.engine: sa.Engine = engines.create_engine(url, sqlite_fk=True, **engine_options)
         self._writer_queue: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
+        self._kept = _Kept(self.engine.url.database)
         if self.engine.dialect.name == 'sqlite':
             self._writer_queue = threading.RLock()
-            _prepare_sqlite(self.engine)
+            _prepare_sqlite(self.engine, self._kept)
 
     @contextlib.contextmanager
     def reader(self) -> Iterator[orm.Session]:
@@ -54,6 +60,7 @@ class Database:
     def dispose(self) -> None:
         """Close the connections."""
         self.engine.dispose()
+        self._kept.close()
 
 
 def count(db: orm.Session, statement: sa.Update | sa.Delete) -> int:
@@ -62,12 +69,39 @@ def count(db: orm.Session, statement: sa.Update | sa.Delete) -> int:
     return result.rowcount
 
 
-def _prepare_sqlite(engine: sa.Engine) -> None:
+class _Kept:
+    """A connection to an SQLite file that is kept open; each process has its own, since one that
+    was there before a fork may not be touched (https://www.sqlite.org/howtocorrupt.html)."""
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+        self._connections: dict[int, sqlite3.Connection] = {}
+        self._lock = threading.Lock()
+
+    def open(self) -> None:
+        """Have it open. A database in memory has no file."""
+        if self._path in (None, '', ':memory:') or os.getpid() in self._connections:
+            return
+        with self._lock:
+            if os.getpid() not in self._connections:
+                kept = sqlite3.connect(self._path, check_same_thread=False)
+                # a read, since the log is not open before
+                kept.execute('SELECT count(*) FROM sqlite_schema').fetchall()
+                self._connections[os.getpid()] = kept
+
+    def close(self) -> None:
+        with self._lock:
+            if kept := self._connections.pop(os.getpid(), None):
+                kept.close()
+
+
+def _prepare_sqlite(engine: sa.Engine, kept: _Kept) -> None:
     @sa.event.listens_for(engine, 'connect')
     def _on_connect(connection: Any, _record: Any) -> None:
         connection.execute('PRAGMA journal_mode=WAL')
         connection.execute('PRAGMA synchronous=NORMAL')
         connection.execute('PRAGMA busy_timeout=30000')
+        kept.open()
 
     @sa.event.listens_for(engine, 'before_cursor_execute', retval=True)
     def _immediate(
