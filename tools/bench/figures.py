@@ -122,7 +122,7 @@ def render_table(figures: Iterable[Figure]) -> Iterator[str]:
 
 def render_page(figures: Iterable[Figure], machine: str) -> str:
     """For the manual (reStructuredText)."""
-    lines = ['.. Written by tools/bench; contributor/testing.rst says how.', '']
+    lines = ['.. Written by tools/bench; figures.rst says how.', '']
     lines += [f'Measured on {machine}.', '', '.. list-table::', '   :header-rows: 1', '']
     for what, *cells in (HEADER, *(figure.cells() for figure in figures)):
         lines += [f'   * - {what}'.rstrip(), *(f'     - {cell}'.rstrip() for cell in cells)]
