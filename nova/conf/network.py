@@ -125,8 +125,9 @@ forwards between no others: networks are apart even if one host is the gateway o
         help="""
 Whether this host has the table ``inet nova-nat`` of nftables, which keeps networks apart,
 translates addresses and keeps guests from the host's own services. Turn it off only where the
-kernel has no such tables: this host then serves networks whose gateway is elsewhere, and nothing
-but the operator's own rules keeps guests from the host's services.
+kernel has no such tables: this host then serves networks whose gateway is elsewhere or that may all
+reach each other (``forward_between``), and nothing but the operator's own rules keeps guests from
+the host's services.
 """,
     ),
     cfg.StrOpt(

@@ -82,6 +82,17 @@ def _build_subnets(network: records.Network) -> tuple[model.Subnet, ...]:
     return tuple(subnets)
 
 
+def server_address(network: records.NewNetwork) -> str | None:
+    """The address that our host has in the IPv4 range, if it serves it: the DHCP server's. Without
+    DHCP it is the gateway all the same."""
+    return network.dhcp_server or network.gateway
+
+
+def is_gateway(network: records.NewNetwork) -> bool:
+    """Whether our host, if it serves the network, is its IPv4 gateway."""
+    return network.gateway is not None and network.gateway == server_address(network)
+
+
 def server_address_v6(network: records.NewNetwork) -> str | None:
     """The address that our host has in the IPv6 range, if it serves it: the gateway's, else the
     first; where every host serves, one of its own."""

@@ -19,7 +19,7 @@ import dataclasses
 import netaddr
 
 from nova.db import records
-from nova.network import model, names
+from nova.network import info, model, names
 
 #: Family and name.
 TABLE, EDGE_TABLE = 'inet nova-nat', 'bridge nova-edge'
@@ -76,8 +76,8 @@ class Floating:
 class Reach:
     """``allowed`` are pairs (in, out) of bridges between which is forwarded. ``floating`` are the
     floating IPs that lead here; this host has them on ``floating_interface`` (None: somebody
-    routes them to it). ``ranges`` are those of the networks. ``is_gateway`` says whether the host
-    is the gateway of one of them. ``guarded`` are the bridges from which only the services for
+    routes them to it). ``ranges`` are those of the networks. ``gateways`` are the bridges of those
+    that the host is the gateway of. ``guarded`` are the bridges from which only the services for
     guests are reached. ``edges`` are the ports by which bridges lead to other hosts that serve
     their own guests."""
 
@@ -89,7 +89,15 @@ class Reach:
     ranges: tuple[str, ...] = ()
     guarded: tuple[str, ...] = ()
     edges: tuple[str, ...] = ()
-    is_gateway: bool = False
+    gateways: tuple[str, ...] = ()
+
+    @property
+    def needs_table(self) -> bool:
+        """Whether there is something to keep apart or to translate. What comes in by a bridge that
+        the host is no gateway of is not forwarded, by the switches of its device."""
+        apart = {(one, other) for one in self.gateways for other in self.bridges}
+        translates = bool(self.floating or (self.gateways and self.egresses))
+        return translates or not apart <= set(self.allowed)
 
 
 def plan_reach(
@@ -123,8 +131,8 @@ def plan_reach(
         ),
         floating_interface=interface,
         ranges=tuple(sorted(str(netaddr.IPNetwork(n.cidr).cidr) for n in networks if n.cidr)),
-        is_gateway=any(
-            n.gateway_v6 is not None or n.gateway == n.dhcp_server is not None for n in networks
+        gateways=tuple(
+            sorted({n.bridge for n in networks if info.is_gateway(n) or n.gateway_v6 is not None})
         ),
         bridges=tuple(sorted(bridges)),
         guarded=tuple(sorted({n.bridge for n in networks if n.kind is not model.NetworkKind.FLAT})),

@@ -160,8 +160,6 @@ def _plan_network(
     network: records.Network, vifs: Sequence[records.Vif], options: HostOptions
 ) -> HostNetwork:
     server_v6 = info.server_address_v6(network)
-    # without DHCP we are the gateway all the same
-    server_v4 = network.dhcp_server or network.gateway
     server = dhcp.Server(
         network_id=network.uuid,
         interface=network.bridge,
@@ -190,8 +188,8 @@ def _plan_network(
             network.vlan,
             options.physical_networks,
         ),
-        address=_with_prefix(server_v4, network.cidr),
-        forwards=network.gateway is not None and network.gateway == server_v4,
+        address=_with_prefix(info.server_address(network), network.cidr),
+        forwards=info.is_gateway(network),
         dhcp=server,
         serves_dhcp=network.dhcp_server is not None or server_v6 is not None,
         addresses_v6=tuple(

@@ -38,7 +38,7 @@ class Forwarding:
         :param afresh: write it even if nothing has changed since it was last written; somebody
             else may have changed the table.
         :raises NetworkSetupFailed: the kernel or libnftables refused; or there is to be no table,
-            and this host is the gateway of a network, or has a floating IP.
+            and this host cannot do without.
         """
         self._apply_edges(wanted, afresh)
         if not self._has_table:
@@ -102,11 +102,10 @@ class Forwarding:
 
 
 def _check_not_needed(wanted: reach.Reach) -> None:
-    """A host that is no network's gateway forwards nothing of theirs, by the switches of its
-    devices.
-
-    :raises NetworkSetupFailed: it is one.
-    """
-    if wanted.is_gateway or wanted.floating:
-        reason = 'this host has no table (host_table), and cannot be the gateway of a network'
+    """:raises NetworkSetupFailed: networks are to be kept apart, or addresses translated."""
+    if wanted.needs_table:
+        reason = (
+            'this host has no table (host_table), and cannot be the gateway of a network that is'
+            ' not to reach all others (forward_between), or have a floating IP'
+        )
         raise exception.NetworkSetupFailed(network='forwarding', reason=reason)
