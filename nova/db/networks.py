@@ -170,12 +170,16 @@ def networks_changed(host: str) -> dict[str, datetime.datetime]:
 
 
 @retry.on_deadlock
-def network_update(uuid: str, **values: Any) -> records.Network:
+def network_update(uuid: str, *, unused: bool = False, **values: Any) -> records.Network:
     """Change a network.
 
-    :param values: of ``label``, ``project_id``, ``dns``, ``mtu``, ``routes``, ``host``.
+    :param unused: only while no NIC is on it.
+    :param values: of ``label``, ``project_id``, ``dns``, ``mtu``, ``routes``, ``gateway``,
+        ``host``. An address that was the gateway's stays reserved, as guests may go on using it.
     :raises NetworkNotFound:
-    :raises NetworkInUse: another host or project is wanted, and NICs are on it.
+    :raises NetworkInUse: NICs are on it, and it is to be unused, or another host or project is
+        wanted.
+    :raises FixedIpInUse: a NIC has the address that is to be the gateway's.
     """
     with session.database().writer() as db:
         row = _row(db, uuid)
@@ -184,19 +188,34 @@ def network_update(uuid: str, **values: Any) -> records.Network:
             for field in ('host', 'project_id')
             if field in values and values[field] != getattr(row, field) is not None
         }
-        if moves:
-            count = db.scalar(sa.select(sa.func.count()).where(models.Vif.network_id == row.id))
-            if count:
-                raise exception.NetworkInUse(network_id=uuid, count=count)
+        if moves or unused:
+            _check_unused(db, row)
         for field, value in values.items():
             stored = value
             if field == 'dns':
                 stored = list(value)
             elif field == 'routes':
                 stored = [dataclasses.asdict(route) for route in value]
+            elif field == 'gateway' and value is not None:
+                _reserve(db, row, value)
             setattr(row, field, stored)
         db.flush()
         return _read(row)
+
+
+def _check_unused(db: orm.Session, row: models.Network) -> None:
+    count = db.scalar(sa.select(sa.func.count()).where(models.Vif.network_id == row.id))
+    if count:
+        raise exception.NetworkInUse(network_id=row.uuid, count=count)
+
+
+def _reserve(db: orm.Session, row: models.Network, address: str) -> None:
+    """Let no NIC get an IPv4 address of the range."""
+    fixed_ip = models.FixedIp
+    here = (fixed_ip.network_id == row.id, fixed_ip.address == address)
+    free = sa.update(fixed_ip).where(*here, fixed_ip.vif_id.is_(None)).values(reserved=True)
+    if not session.count(db, free):
+        raise exception.FixedIpInUse(address=address, network=row.label)
 
 
 @retry.on_deadlock
@@ -264,10 +283,8 @@ def network_delete(uuid: str) -> None:
     """
     with session.database().writer() as db:
         row = _row(db, uuid)
-        vif, fixed_ip = models.Vif, models.FixedIp
-        count = db.scalar(sa.select(sa.func.count()).where(vif.network_id == row.id)) or 0
-        if count:
-            raise exception.NetworkInUse(network_id=uuid, count=count)
+        fixed_ip = models.FixedIp
+        _check_unused(db, row)
         try:
             db.execute(sa.delete(fixed_ip).where(fixed_ip.network_id == row.id))
             db.delete(row)

@@ -133,6 +133,11 @@ def _add_modify(verbs: Verbs) -> None:
     modify.add_argument('--label', help='its new name')
     modify.add_argument('--mtu', type=int, metavar='BYTES')
     modify.add_argument(
+        '--gateway',
+        metavar='ADDRESS',
+        help="of IPv4, or none; the DHCP server keeps its address, and another one is a router's",
+    )
+    modify.add_argument(
         '--dns', action='append', metavar='ADDRESS', help='all of them anew; may be repeated; none'
     )
     modify.add_argument(
@@ -189,7 +194,7 @@ def add_network(conf: Any, arguments: argparse.Namespace) -> None:
 def modify_network(conf: Any, arguments: argparse.Namespace) -> None:
     changes = {
         field: getattr(arguments, field)
-        for field in ('label', 'mtu', 'host')
+        for field in ('label', 'mtu', 'gateway', 'host')
         if getattr(arguments, field) is not None
     }
     if arguments.project is not None:

@@ -128,16 +128,19 @@ class API:
 
     def modify_network(self, uuid: str, /, **changes: Any) -> records.Network:
         """Change what guests and hosts can follow: ``label``, ``project_id``, ``dns``, ``mtu``,
-        ``routes`` and ``host``. What is not named stays as it is. The services of the hosts see
-        it (:meth:`nova.network.manager.NetworkService.watch`).
+        ``routes``, ``gateway`` and ``host``. What is not named stays as it is. The services of the
+        hosts see it (:meth:`nova.network.manager.NetworkService.watch`).
 
         :raises NetworkNotFound:
         :raises HostNotFound: no network service runs there.
         :raises InvalidInput: and what derives from it.
-        :raises NetworkInUse: NICs are on a network that is to get another host or project.
+        :raises NetworkInUse: NICs are on a network that is to get another host or project, or a
+            gateway that they cannot follow.
+        :raises FixedIpInUse: a NIC has the address that is to be the gateway's.
         """
         network = db.network_get(uuid)
         values: dict[str, Any] = {}
+        unused = False
         for field, value in changes.items():
             match field:
                 case 'label':
@@ -148,13 +151,16 @@ class API:
                     values[field] = network_spec.parse_mtu(value, v6=network.cidr_v6 is not None)
                 case 'routes':
                     values[field] = network_spec.parse_routes(value)
+                case 'gateway':
+                    values[field] = network_spec.parse_new_gateway(value, network)
+                    unused = network_spec.is_gateway_fixed(network, values[field])
                 case 'project_id':
                     values[field] = network_spec.parse_project(value)
                 case 'host':
                     values[field] = _check_host(network, value)
                 case _:
                     raise exception.InvalidInput(field=field, reason='it cannot be changed')
-        return db.network_update(uuid, **values)
+        return db.network_update(uuid, unused=unused, **values)
 
     def _with_defaults(self, spec: NetworkSpec) -> NetworkSpec:
         kind = network_spec.parse_kind(spec.kind or self._default_kind)

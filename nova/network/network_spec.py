@@ -321,6 +321,32 @@ def _infrastructure(
     return gateway, (server or gateway) if served else None
 
 
+def parse_new_gateway(text: str, network: records.Network) -> str | None:
+    """Another IPv4 gateway of a network that is there; ``'none'`` takes it away. Its DHCP server
+    keeps its address, so that a gateway with another one is a router of the operator's.
+
+    :raises InvalidInput: the network cannot have it.
+    """
+    if network.cidr is None:
+        raise exception.InvalidInput(field='gateway', reason='there is no IPv4 range')
+    if network.multi_host:
+        reason = 'each host is the gateway of its own guests'
+        raise exception.InvalidInput(field='gateway', reason=reason)
+    if text == NO_GATEWAY:
+        return None
+    return ranges.parse_host(text, netaddr.IPNetwork(network.cidr), 'gateway')
+
+
+def is_gateway_fixed(network: records.Network, gateway: str | None) -> bool:
+    """Whether the gateway can become ``gateway`` only while no NIC is on the network. Which NIC
+    has a server's default route is chosen when it is made, by which networks have a gateway; and
+    where our host is the gateway without DHCP, its guests would not hear of another."""
+    if gateway == network.gateway:
+        return False
+    ours = network.kind is not model.NetworkKind.FLAT and network.dhcp_server is None
+    return ours or None in (gateway, network.gateway)
+
+
 def parse_dns(servers: Sequence[str]) -> tuple[str, ...]:
     """DNS servers of both families, in canonical form.
 

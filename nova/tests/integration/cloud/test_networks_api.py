@@ -49,9 +49,9 @@ def network(cloud: clouds.Cloud, **fields: Any) -> Iterator[dict[str, Any]]:
         assert cloud.api.call('GET', f'/os-networks/{found["id"]}').status == 404
 
 
-def see(console: Console) -> guest_report.Nic:
+def see(console: Console) -> guest_report.Report:
     (found,) = guest_report.parse_reports(console.run('report', 60).output)
-    return found.nics[0]
+    return found
 
 
 def test_a_guest_on_a_network_of_the_api_and_what_becomes_of_it(cloud: clouds.Cloud) -> None:
@@ -73,16 +73,28 @@ def test_a_guest_on_a_network_of_the_api_and_what_becomes_of_it(cloud: clouds.Cl
             in_use = cloud.api.call('DELETE', f'/os-networks/{red["id"]}')
             assert (in_use.status, 'in use by 1' in clouds.message(in_use)) == (409, True)
 
-            change = ('--dns', '192.0.2.72', '--mtu', '1420')
+            router = '10.71.0.253'
+            change = ('--dns', '192.0.2.72', '--mtu', '1420', '--gateway', router)
             compute.manage(cloud.sandbox, 'network', 'modify', red['id'], *change)
             path = f'/run/nova/networks/{red["id"]}/dnsmasq.conf'
-            told = lambda: '192.0.2.72' in cloud.sandbox.output('cat', path)  # noqa: E731
-            assert wait_until(told, 20, 0.2), cloud.log()
+            told = ['grep', '-q', f'option:router,{router}', path]
+            # the host is no gateway any more, so that its files are made anew
+            done = lambda: cloud.sandbox.run(told, check=False).returncode == 0  # noqa: E731
+            assert wait_until(done, 20, 0.2), cloud.log()
             console.wait_ready()
-            # the client asks again, as it does by itself after half of its lease
-            console.run('kill -USR1 $(cat /run/udhcpc.eth0)')
-            assert wait_until(lambda: see(console).dns == ('192.0.2.72',), 20, 0.5)
-            assert see(console).mtu == 1420
+
+            def is_told() -> bool:
+                # the client asks again, as it does by itself after half of its lease
+                console.run('kill -USR1 $(cat /run/udhcpc.eth0)')
+                return see(console).nics[0].dns == ('192.0.2.72',)
+
+            assert wait_until(is_told, 20, 0.5)
+            seen = see(console)
+            (nic,) = seen.nics
+            assert (nic.mtu, nic.router, nic.server) == (1420, router, red['gateway'])
+            (default,) = seen.default_routes()
+            assert default.startswith(f'default via {router} dev eth0')
+            assert nic.gateway_answers, 'the DHCP server has its address still'
 
 
 def test_a_guest_on_a_network_without_dhcp(cloud: clouds.Cloud) -> None:
