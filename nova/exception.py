@@ -22,6 +22,7 @@
     │   ├── FloatingIpNotFound
     │   ├── FloatingIpPoolNotFound
     │   ├── NoMoreFloatingIps
+    │   ├── QuotaClassNotFound
     │   ├── SecurityGroupNotFound
     │   ├── SecurityGroupRuleNotFound
     │   └── ConsoleNotAvailable
@@ -164,6 +165,10 @@ class ServiceNotFound(NotFound):
 
 
 class SecurityGroupNotFound(NotFound):
+class QuotaClassNotFound(NotFound):
+    msg_fmt = 'There is no quota class %(name)s; the only one is %(allowed)s.'
+
+
     msg_fmt = 'Security group %(group_id)s could not be found.'
 
 

@@ -1,4 +1,5 @@
-"""How much a project may have: the operator's configuration, and what differs for one project."""
+"""How much a project may have: the operator's configuration, what was said since for all projects,
+and what differs for one of them."""
 
 from __future__ import annotations
 
@@ -42,24 +43,29 @@ OWN = ('interfaces', 'interfaces_per_server', 'networks')
 class Quotas:
     """The limits of projects.
 
-    :param defaults: of each resource; one that is missing has none.
+    :param configured: of each resource; one that is missing has none.
     """
 
-    def __init__(self, defaults: Mapping[str, int] | None = None) -> None:
-        self._defaults: dict[str, int] = {
+    def __init__(self, configured: Mapping[str, int] | None = None) -> None:
+        self._configured: dict[str, int] = {
             **dict.fromkeys(RESOURCES, UNLIMITED),
             **ABSENT,
-            **(defaults or {}),
+            **(configured or {}),
         }
+
+    @property
+    def configured(self) -> dict[str, int]:
+        """The limits of all projects, before anybody said otherwise."""
+        return dict(self._configured)
 
     @property
     def defaults(self) -> dict[str, int]:
         """The limits of a project for which nothing else was said."""
-        return dict(self._defaults)
+        return self._configured | db.quota_defaults()
 
     def limits(self, project_id: str) -> dict[str, int]:
         """The most that the project may have of each resource; -1 for any number."""
-        return self._defaults | db.quota_get(project_id)
+        return self._configured | db.quota_get(project_id)
 
     def limit(self, project_id: str, resource: str) -> int:
         """One of :meth:`limits`."""
@@ -73,7 +79,7 @@ class Quotas:
     def usage(self, project_id: str) -> dict[str, int]:
         """How much the project has of each resource. Of those that are not counted by project, such
         as the rules of a security group, it is 0."""
-        return dict.fromkeys(self._defaults, 0) | db.quota_usage(project_id)
+        return dict.fromkeys(self._configured, 0) | db.quota_usage(project_id)
 
     def change(self, project_id: str, limits: Mapping[str, int], *, force: bool) -> None:
         """Give the project other limits.
@@ -83,20 +89,33 @@ class Quotas:
             the project has.
         """
         usage = {} if force else self.usage(project_id)
+        self._check(limits)
         for resource, limit in limits.items():
-            if resource not in self._defaults:
-                raise exception.InvalidInput(field=resource, reason='there is no such quota')
-            if not UNLIMITED <= limit <= LIMIT_MAX:
-                reason = f'{limit} is not from {UNLIMITED} to {LIMIT_MAX}'
-                raise exception.InvalidInput(field=resource, reason=reason)
             if 0 <= limit < usage.get(resource, 0):
                 reason = f'the project has {usage[resource]}, more than {limit}; force would set it'
                 raise exception.InvalidInput(field=resource, reason=reason)
         db.quota_set(project_id, limits)
 
     def reset(self, project_id: str) -> None:
-        """Let the configured limits hold for the project again."""
+        """Let the limits of all projects hold for the project again."""
         db.quota_reset(project_id)
+
+    def change_defaults(self, limits: Mapping[str, int]) -> None:
+        """Give all projects other limits; who was given one of its own keeps that, and everybody
+        what he has.
+
+        :raises InvalidInput: there is no such resource, or a limit is out of range.
+        """
+        self._check(limits)
+        db.quota_set_defaults(limits)
+
+    def _check(self, limits: Mapping[str, int]) -> None:
+        for resource, limit in limits.items():
+            if resource not in self._configured:
+                raise exception.InvalidInput(field=resource, reason='there is no such quota')
+            if not UNLIMITED <= limit <= LIMIT_MAX:
+                reason = f'{limit} is not from {UNLIMITED} to {LIMIT_MAX}'
+                raise exception.InvalidInput(field=resource, reason=reason)
 
 
 def from_conf(conf: Any) -> Quotas:

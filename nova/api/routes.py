@@ -307,6 +307,14 @@ ROUTES: Mapping[str, Mapping[str, Operation | Mapping[str, Operation]]] = {
             handler=quotas.show_detail, rule=quota_rules.DETAIL, query=quota_schemas.SHOW
         ),
     },
+    '/os-quota-class-sets/{class_name}': {
+        'GET': Operation(handler=quotas.show_class, rule=quota_rules.CLASS_SHOW),
+        'PUT': Operation(
+            handler=quotas.update_class,
+            rule=quota_rules.CLASS_UPDATE,
+            body=quota_schemas.update_class,
+        ),
+    },
     '/limits': {
         'GET': Operation(
             handler=quotas.show_limits, rule=quota_rules.LIMITS, query=quota_schemas.LIMITS

@@ -73,9 +73,11 @@ from nova.db.plugging import (
 from nova.db.quotas import (
     NicLimits,
     quota_get,
+    quota_defaults,
     quota_reset,
     quota_set,
     quota_usage,
+    quota_set_defaults,
 )
 from nova.db.security_groups import (
     DEFAULT as DEFAULT_SECURITY_GROUP,
@@ -142,9 +144,11 @@ __all__ = [
     'networks_changed',
     'quota_get',
     'quota_reset',
+    'quota_defaults',
     'quota_set',
     'quota_usage',
     'security_group_create',
+    'quota_set_defaults',
     'security_group_default',
     'security_group_delete',
     'security_group_get',

@@ -303,3 +303,12 @@ class Quota(Base):
     project_id: Mapped[str] = mapped_column(Name)
     resource: Mapped[str] = mapped_column(sa.String(64))
     hard_limit: Mapped[int]
+
+
+class QuotaDefault(Base):
+    """A limit of all projects that differs from the configured one."""
+
+    __tablename__ = 'quota_defaults'
+
+    resource: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    hard_limit: Mapped[int]

@@ -40,14 +40,37 @@ class NicLimits:
 NO_LIMITS = NicLimits()
 
 
-# --- the limits of single projects
+# --- the limits that differ from the configured ones
+
+
+def quota_defaults() -> dict[str, int]:
+    """Those of all projects, by resource."""
+    with session.database().reader() as db:
+        return _defaults(db)
+
+
+def _defaults(db: orm.Session) -> dict[str, int]:
+    rows = db.scalars(sa.select(models.QuotaDefault))
+    return {row.resource: row.hard_limit for row in rows}
+
+
+@retry.on_deadlock
+def quota_set_defaults(limits: Mapping[str, int]) -> None:
+    """Let these hold for all projects that have none of their own; others stay as they are."""
+    default = models.QuotaDefault
+    with session.database().writer() as db:
+        db.execute(sa.delete(default).where(default.resource.in_(limits)))
+        db.add_all(
+            default(resource=resource, hard_limit=limit) for resource, limit in limits.items()
+        )
 
 
 def quota_get(project_id: str) -> dict[str, int]:
-    """The limits that differ from the configured ones, by resource."""
+    """Those that hold for the project, by resource."""
     query = sa.select(models.Quota).where(models.Quota.project_id == project_id)
     with session.database().reader() as db:
-        return {row.resource: row.hard_limit for row in db.scalars(query)}
+        own = {row.resource: row.hard_limit for row in db.scalars(query)}
+        return _defaults(db) | own
 
 
 @retry.on_deadlock
@@ -66,7 +89,7 @@ def quota_set(project_id: str, limits: Mapping[str, int]) -> None:
 
 @retry.on_deadlock
 def quota_reset(project_id: str) -> None:
-    """Let the configured limits hold for the project again."""
+    """Let the limits of all projects hold for the project again."""
     with session.database().writer() as db:
         db.execute(sa.delete(models.Quota).where(models.Quota.project_id == project_id))
 

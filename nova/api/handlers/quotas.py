@@ -9,6 +9,9 @@ from nova.api.schemas import types
 from nova.api.views import quotas as views
 from nova.network import network_spec
 
+#: The class of all projects, by the Compute API's name.
+CLASS = 'default'
+
 
 def show(call: Call, project_id: str) -> Answer:
     """``GET /os-quota-sets/{project_id}``"""
@@ -18,8 +21,7 @@ def show(call: Call, project_id: str) -> Answer:
 
 def show_defaults(call: Call, project_id: str) -> Answer:
     """``GET /os-quota-sets/{project_id}/defaults``"""
-    defaults = call.compute.quotas.defaults
-    return Answer({'quota_set': {'id': project_id, **views.choose_shown(defaults, defaults)}})
+    return Answer({'quota_set': {'id': project_id, **_shown_class(call)}})
 
 
 def show_detail(call: Call, project_id: str) -> Answer:
@@ -48,6 +50,31 @@ def delete(call: Call, project_id: str) -> Answer:
     return Answer()
 
 
+def show_class(call: Call, class_name: str) -> Answer:
+    """``GET /os-quota-class-sets/{class_name}``"""
+    _check_class(class_name)
+    return Answer({'quota_class_set': {'id': class_name, **_shown_class(call)}})
+
+
+def update_class(call: Call, class_name: str) -> Answer:
+    """``PUT /os-quota-class-sets/{class_name}``"""
+    _check_class(class_name)
+    body = call.body['quota_class_set']
+    call.compute.quotas.change_defaults({name: int(limit) for name, limit in body.items()})
+    return Answer({'quota_class_set': _shown_class(call)})
+
+
+def _shown_class(call: Call) -> dict[str, int]:
+    quotas = call.compute.quotas
+    return views.choose_shown(quotas.defaults, quotas.configured)
+
+
+def _check_class(name: str) -> None:
+    """There is no other class of projects than all of them."""
+    if name != CLASS:
+        raise exception.QuotaClassNotFound(name=name, allowed=CLASS)
+
+
 def show_limits(call: Call) -> Answer:
     """``GET /limits``"""
     project_id = call.query.get('tenant_id', str(call.context.project_id))
@@ -59,7 +86,7 @@ def show_limits(call: Call) -> Answer:
 
 def _shown(call: Call, project_id: str) -> dict[str, int]:
     quotas = call.compute.quotas
-    return views.choose_shown(quotas.limits(project_id), quotas.defaults)
+    return views.choose_shown(quotas.limits(project_id), quotas.configured)
 
 
 def _check_project(call: Call, project_id: str, rule: str) -> None:

@@ -15,20 +15,27 @@ _LIMIT: Schema = {
     'description': f'a whole number from {quota.UNLIMITED} (any number) to {quota.LIMIT_MAX}',
 }
 
+_LIMITS = dict.fromkeys((*quota.RESOURCES, *quota.ABSENT), _LIMIT)
 _UPDATE = types.wrap(
     'quota_set',
     {
-        **dict.fromkeys((*quota.RESOURCES, *quota.ABSENT), _LIMIT),
+        **_LIMITS,
         'force': types.BOOLEAN,
         # clients repeat what the path says
         'tenant_id': {'type': 'string', 'maxLength': 255, 'description': 'a project'},
     },
 )
+_UPDATE_CLASS = types.wrap('quota_class_set', _LIMITS)
 
 
 def update(version: microversion.Version) -> Schema:
     """``PUT /os-quota-sets/{project_id}``."""
     return _UPDATE
+
+
+def update_class(version: microversion.Version) -> Schema:
+    """``PUT /os-quota-class-sets/{class_name}``."""
+    return _UPDATE_CLASS
 
 
 #: Quotas of single users, which other clouds have, are refused rather than ignored.

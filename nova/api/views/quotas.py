@@ -33,13 +33,13 @@ _USED = {
 }
 
 
-def choose_shown(limits: Mapping[str, int], defaults: Mapping[str, int]) -> dict[str, int]:
+def choose_shown(limits: Mapping[str, int], configured: Mapping[str, int]) -> dict[str, int]:
     """Those limits that an answer has: the Compute API's, and of ours, which strict clients would
-    stumble over, those that were set for the project."""
+    stumble over, those that were set by the API."""
     return {
         resource: limit
         for resource, limit in limits.items()
-        if resource not in quota.OWN or limit != defaults[resource]
+        if resource not in quota.OWN or limit != configured[resource]
     }
 
 

@@ -115,3 +115,25 @@ def test_usage_and_limits(cloud: Cloud) -> None:
     assert cloud.send('DELETE', QUOTAS, roles='admin').status_code == 202
     defaults = cloud.send('GET', f'{QUOTAS}/defaults').json
     assert cloud.send('GET', QUOTAS).json == defaults
+
+
+def test_quotas_of_all_projects(cloud: Cloud) -> None:
+    """They hold at once, but for projects that have their own."""
+    path, other = '/os-quota-class-sets/default', f'/os-quota-sets/{STRANGER}'
+    limit(cloud, instances=5)
+    body = {'quota_class_set': {'instances': 1, 'cores': 9}}
+    assert cloud.send('PUT', path, body, roles='admin').status_code == 200
+    mine, theirs = (cloud.send('GET', p, roles='admin').json['quota_set'] for p in (QUOTAS, other))
+    assert (mine['instances'], mine['cores']) == (5, 9)
+    assert (theirs['instances'], theirs['cores']) == (1, 9)
+
+    cloud.boot(networks=networks(cloud, 1))
+    assert cloud.send('DELETE', QUOTAS, roles='admin').status_code == 202
+    assert refusal(cloud.create()) == 'Quota exceeded for instances: allowed 1, asked for 2'
+    # one is set again, and the other stays
+    body = {'quota_class_set': {'instances': -1}}
+    assert cloud.send('PUT', path, body, roles='admin').status_code == 200
+    shown = cloud.send('GET', path, roles='admin').json['quota_class_set']
+    assert (shown['id'], shown['instances'], shown['cores']) == ('default', -1, 9)
+    assert cloud.create().status_code == 202
+    settle()

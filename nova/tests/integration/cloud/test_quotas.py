@@ -67,3 +67,40 @@ def test_a_boot_beyond_a_quota(cloud: clouds.Cloud, project: str) -> None:
         assert (found['instances_used'], found['instances']) == (1, 1)
     finally:
         server.delete()
+
+
+@pytest.fixture
+def defaults(cloud: clouds.Cloud) -> Iterator[dict[str, int]]:
+    """The quotas of all projects, which are the same in the end."""
+    path = '/os-quota-class-sets/default'
+    found: dict[str, int] = cloud.api.get(path)['quota_class_set']
+    yield found
+    body = {'quota_class_set': {name: limit for name, limit in found.items() if name != 'id'}}
+    assert cloud.api.call('PUT', path, body).status == 200
+
+
+def test_the_quotas_of_all_projects(
+    cloud: clouds.Cloud, project: str, defaults: dict[str, int]
+) -> None:
+    """By what either client has of commands for it."""
+    clients.run(cloud.sandbox, 'nova', 'quota-class-update', '--instances', '7', 'default')
+    new = ['--cores', '41', '--key-pairs', '5']
+    clients.run(cloud.sandbox, 'openstack', 'quota', 'set', '--default', *new)
+    own = ['--cores', '42', '--ram', '1024', '--force', project]
+    clients.run(cloud.sandbox, 'openstack', 'quota', 'set', *own)
+
+    text = clients.run(cloud.sandbox, 'nova', 'quota-class-show', 'default').stdout
+    rows = [line.split('|')[1:3] for line in text.splitlines() if line.startswith('|')]
+    found = {name.strip(): limit.strip() for name, limit in rows}
+    assert (found['instances'], found['cores'], found['key_pairs']) == ('7', '41', '5')
+    assert found['ram'] == str(defaults['ram'])
+    for options, cores in ((['--default'], 41), ([project], 42)):
+        listed = clients.run_json(
+            cloud.sandbox, 'openstack', 'quota', 'show', '--compute', *options
+        )
+        limits = {row['Resource']: row['Limit'] for row in listed}
+        assert (limits['instances'], limits['cores']) == (7, cores)
+    # projects whose quotas differ from those of all
+    listed = clients.run_json(cloud.sandbox, 'openstack', 'quota', 'list', '--compute')
+    (row,) = [row for row in listed if row['Project ID'] == project]
+    assert (row['Cores'], row['Ram']) == (42, 1024)

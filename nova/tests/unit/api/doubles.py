@@ -169,10 +169,11 @@ class MemoryQuotas:
         self.calls: list[tuple[Any, ...]] = []
         self.error: Exception | None = None
         self.changed: dict[str, int] = {}
-        self.defaults: Mapping[str, int] = {
+        self.configured: Mapping[str, int] = {
             resource: number
             for number, resource in enumerate([*quota.RESOURCES, *quota.ABSENT], 10)
         }
+        self.defaults = dict(self.configured)
 
     def limits(self, project_id: str, /) -> Mapping[str, int]:
         return {**self.defaults, **(self.changed if project_id == PROJECT else {})}
@@ -189,6 +190,10 @@ class MemoryQuotas:
     def reset(self, project_id: str, /) -> None:
         self.calls.append((project_id, None))
         self.changed.clear()
+
+    def change_defaults(self, limits: Mapping[str, int], /) -> None:
+        self.calls.append(('default', dict(limits)))
+        self.defaults |= limits
 
 
 @dataclasses.dataclass

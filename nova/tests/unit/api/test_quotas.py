@@ -10,6 +10,7 @@ from nova import exception
 from nova.tests.unit.api import doubles
 
 PATH = f'/os-quota-sets/{doubles.PROJECT}'
+CLASS = '/os-quota-class-sets/default'
 
 #: What strict clients take, at the microversions that are served.
 FIELDS = {
@@ -91,6 +92,39 @@ def test_quotas_that_are_refused(
     assert answer.status_code == 400
     assert f'Invalid input for {field}: ' in answer.json['badRequest']['message']
     assert client.compute.quotas.calls == []
+
+
+def test_the_quotas_of_all_projects(client: doubles.Client) -> None:
+    before = client.send('GET', CLASS, roles='admin').json['quota_class_set']
+    assert before.keys() == FIELDS
+    assert before['id'] == 'default'
+    body = {'quota_class_set': {'cores': '7', 'interfaces': 4}}
+    answer = client.send('PUT', CLASS, body, roles='admin')
+    assert answer.status_code == 200
+    after = answer.json['quota_class_set']
+    expected = {key: value for key, value in before.items() if key != 'id'}
+    assert after == expected | {'cores': 7, 'interfaces': 4}
+    assert client.send('GET', f'{PATH}/defaults').json['quota_set']['cores'] == 7
+    assert client.compute.quotas.calls == [('default', {'cores': 7, 'interfaces': 4})]
+
+
+@pytest.mark.parametrize('method', ['GET', 'PUT'])
+def test_who_may_see_and_change_the_quotas_of_all_projects(
+    client: doubles.Client, method: str
+) -> None:
+    body = {'quota_class_set': {'cores': 1}} if method == 'PUT' else None
+    assert client.send(method, CLASS, body).status_code == 403
+    other = client.send(method, '/os-quota-class-sets/gold', body, roles='admin')
+    assert other.status_code == 404
+    assert 'gold' in other.json['itemNotFound']['message']
+    assert client.compute.quotas.calls == []
+
+
+@pytest.mark.parametrize('field', ['volumes', 'force', 'tenant_id'])
+def test_what_is_no_quota_of_all_projects(client: doubles.Client, field: str) -> None:
+    answer = client.send('PUT', CLASS, {'quota_class_set': {field: 5}}, roles='admin')
+    assert answer.status_code == 400
+    assert field in answer.json['badRequest']['message']
 
 
 def test_less_than_there_is(client: doubles.Client) -> None:

@@ -74,6 +74,8 @@ LEAST = {
     'os_compute_api:os-quota-sets:detail': READER,
     'os_compute_api:os-quota-sets:update': ADMIN,
     'os_compute_api:os-quota-sets:delete': ADMIN,
+    'os_compute_api:os-quota-class-sets:show': ADMIN,
+    'os_compute_api:os-quota-class-sets:update': ADMIN,
     'os_compute_api:limits': READER,
     'os_compute_api:os-services:list': ADMIN,
     'os_compute_api:os-hypervisors:list': ADMIN,
@@ -100,6 +102,7 @@ _FIELDS = {
     'rule_id': doubles.rule_uuid(1),
     'floating_ip_id': '1',
     'project_id': doubles.PROJECT,
+    'class_name': 'default',
 }
 
 _BODIES = {
@@ -113,6 +116,7 @@ _BODIES = {
     'os_compute_api:os-networks:create': {'network': {'label': 'n', 'cidr': '10.9.0.0/24'}},
     'os_compute_api:os-networks:add': {'id': None},
     'os_compute_api:os-quota-sets:update': {'quota_set': {'cores': 5}},
+    'os_compute_api:os-quota-class-sets:update': {'quota_class_set': {'cores': 5}},
     'os_compute_api:os-tenant-networks:create': {'network': {'label': 'n', 'cidr': '10.9.0.0/24'}},
     'os_compute_api:os-console-output': {'os-getConsoleOutput': {}},
     'os_compute_api:os-floating-ips:create': {'pool': 'nova'},
