@@ -30,6 +30,7 @@
     ├── Conflict                409  the request is well formed but the state forbids it
     │   ├── InstanceInvalidState
     │   ├── InstanceIsLocked
+    │   ├── HostInUse
     │   ├── NetworkInUse
     │   ├── NetworkOverlap
     │   │   └── VlanInUse
@@ -164,11 +165,11 @@ class ServiceNotFound(NotFound):
     msg_fmt = 'Service %(binary)s on host %(host)s could not be found.'
 
 
-class SecurityGroupNotFound(NotFound):
 class QuotaClassNotFound(NotFound):
     msg_fmt = 'There is no quota class %(name)s; the only one is %(allowed)s.'
 
 
+class SecurityGroupNotFound(NotFound):
     msg_fmt = 'Security group %(group_id)s could not be found.'
 
 
@@ -198,6 +199,10 @@ class InstanceInvalidState(Conflict):
 
 class InstanceIsLocked(Conflict):
     msg_fmt = 'Instance %(instance_id)s is locked'
+
+
+class HostInUse(Conflict):
+    msg_fmt = 'Host %(host)s cannot be forgotten: %(reason)s.'
 
 
 class NetworkInUse(Conflict):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+import datetime
 import uuid
 
 from oslo_db import exception as db_exc
 import sqlalchemy as sa
+from sqlalchemy import orm
 
 from nova import exception
-from nova.db import models, records, retry, session
+from nova.db import models, network_hosts, records, retry, session
 
 
 def _read_service(row: models.Service) -> records.Service:
@@ -80,6 +83,36 @@ def service_set_disabled(
         row.disabled, row.disabled_reason = disabled, reason if disabled else None
         db.flush()
         return _read_service(row)
+
+
+@retry.on_deadlock
+def host_forget(host: str, down_since: datetime.datetime) -> None:
+    """Remove all that is stored of a host that is lost for good: its services, what it has, and its
+    addresses on networks that every host serves.
+
+    :param down_since: a service that reported later is not lost.
+    :raises HostNotFound: no service of it ever reported.
+    :raises HostInUse: it is not lost, or instances are on it.
+    """
+    service, node = models.Service, models.ComputeNode
+    with session.database().writer() as db:
+        seen = {row.binary: row.last_seen_at for row in _services_of(db, host)}
+        if not seen:
+            raise exception.HostNotFound(host=host)
+        up = sorted(binary for binary, last in seen.items() if last > down_since)
+        if up:
+            raise exception.HostInUse(host=host, reason=f'{", ".join(up)} is up')
+        mine = models.Instance.host == host
+        count = db.scalar(sa.select(sa.func.count()).where(mine))
+        if count:
+            raise exception.HostInUse(host=host, reason=f'{count} instance(s) are on it')
+        network_hosts.release_all(db, host)
+        db.execute(sa.delete(node).where(node.host == host))
+        db.execute(sa.delete(service).where(service.host == host))
+
+
+def _services_of(db: orm.Session, host: str) -> Sequence[models.Service]:
+    return db.scalars(sa.select(models.Service).where(models.Service.host == host)).all()
 
 
 @retry.on_deadlock

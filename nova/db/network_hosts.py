@@ -57,13 +57,29 @@ def network_host_release(uuid: str, host: str) -> bool:
         )
         if db.scalar(query):
             return False
-        db.execute(
-            sa.update(_FixedIp)
-            .where(_FixedIp.network_id == network.id, _FixedIp.address == row.address)
-            .values(reserved=False, released_at=models.utcnow())
-        )
-        network.hosts.remove(row)
+        _free(db, network, row)
         return True
+
+
+def release_all(db: orm.Session, host: str) -> None:
+    """Give the addresses back of a host that has no instances."""
+    query = (
+        sa.select(models.Network)
+        .where(models.Network.hosts.any(_NetworkHost.host == host))
+        .order_by(models.Network.id)
+        .with_for_update()
+    )
+    for network in db.scalars(query):
+        _free(db, network, next(row for row in network.hosts if row.host == host))
+
+
+def _free(db: orm.Session, network: models.Network, row: models.NetworkHost) -> None:
+    db.execute(
+        sa.update(_FixedIp)
+        .where(_FixedIp.network_id == network.id, _FixedIp.address == row.address)
+        .values(reserved=False, released_at=models.utcnow())
+    )
+    network.hosts.remove(row)
 
 
 def bridges_of_host(host: str) -> frozenset[str]:

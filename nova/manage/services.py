@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 from typing import Any
 
 from nova import liveness
@@ -20,6 +21,9 @@ def add_verbs(noun: argparse.ArgumentParser) -> None:
         verb.add_argument('host', metavar='HOST')
         verb.add_argument('--binary', default='nova-compute', help='default: nova-compute')
     disable.add_argument('--reason', help='for other operators')
+    text = 'remove all that is stored of a host that is lost for good, and free its addresses'
+    forget = verbs.add('forget', forget_host, text)
+    forget.add_argument('host', metavar='HOST')
 
 
 def list_services(conf: Any, arguments: argparse.Namespace) -> None:
@@ -44,3 +48,8 @@ def enable_service(_conf: Any, arguments: argparse.Namespace) -> None:
 
 def disable_service(_conf: Any, arguments: argparse.Namespace) -> None:
     db.service_set_disabled(arguments.host, arguments.binary, True, arguments.reason)
+
+
+def forget_host(conf: Any, arguments: argparse.Namespace) -> None:
+    down_time = datetime.timedelta(seconds=conf.service_down_time_s)
+    db.host_forget(arguments.host, liveness.now() - down_time)
