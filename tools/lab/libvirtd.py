@@ -21,6 +21,7 @@ VIRTLOGD_PID = '/run/virtlogd.pid'
 #: What libvirt learnt about QEMU's abilities; asking QEMU takes seconds.  libvirt itself checks
 #: whether it still holds (QEMU's and libvirt's file times, the kernel, KVM).
 CAPABILITIES = '/var/cache/libvirt/qemu/capabilities'
+CACHE_PREFIX = 'qemu-capabilities-'
 START_TIMEOUT_S = 90.0
 
 LIBVIRTD_CONF = f"""\
@@ -117,11 +118,18 @@ def copy_in(sandbox: Sandbox, source: Path, target: str) -> None:
 
 def capabilities_cache(sandbox: Sandbox) -> Path:
     """Where they are kept for the next sandbox with the same kernel."""
-    return checkout.CACHE / f'qemu-capabilities-{sandbox.output("uname", "-r").strip()}'
+    return checkout.CACHE / f'{CACHE_PREFIX}{sandbox.output("uname", "-r").strip()}'
 
 
 def restore_capabilities(sandbox: Sandbox) -> None:
-    copy_in(sandbox, capabilities_cache(sandbox), CAPABILITIES)
+    """Where there is nothing of this kernel, what was learnt with another one: without KVM libvirt
+    does not ask which it was, and in a user-mode-linux host to learn it anew takes half a minute.
+    """
+    others = sorted(checkout.CACHE.glob(f'{CACHE_PREFIX}*'))
+    for cache in (capabilities_cache(sandbox), *others):
+        if cache.is_dir():
+            copy_in(sandbox, cache, CAPABILITIES)
+            return
 
 
 def save_capabilities(sandbox: Sandbox) -> None:
@@ -129,7 +137,7 @@ def save_capabilities(sandbox: Sandbox) -> None:
     exchange = sandbox.share / 'copy-out'
     sandbox.run(['cp', '-rp', CAPABILITIES, str(exchange)])
     cache = capabilities_cache(sandbox)
-    new = cache.with_name(f'{cache.name}.{sandbox.name}')
+    new = cache.with_name(f'.{cache.name}.{sandbox.name}')
     shutil.copytree(exchange, new)
     shutil.rmtree(exchange)
     shutil.rmtree(cache, ignore_errors=True)
