@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-import datetime
 import json
+import time
 from typing import Any
 
 from lab import checkout, identity
+from lab import wait_reports as wait_reports_script
 from lab.daemon import Daemon
-from lab.sandbox import CommandError, Sandbox, SandboxError, wait_until
+from lab.sandbox import CommandError, Sandbox, SandboxError
 
 USER = 'nova'
 CONFIG = '/etc/nova/nova.conf'
@@ -28,6 +29,8 @@ EMBEDDED = ('nova-all',)
 SEPARATE = ('nova-network', 'nova-compute', 'nova-scheduler', 'nova-api')
 #: Services that report in "nova-manage service list", however many processes there are.
 REPORTING = ('nova-network', 'nova-compute', 'nova-scheduler')
+#: How long reports are waited for before somebody looks whether the services are alive.
+LOOK_S = 5.0
 SQLITE_URL = f'sqlite:///{STATE}/nova.sqlite'
 
 Options = Mapping[str, Mapping[str, str]]
@@ -160,34 +163,33 @@ def wait_up(sandbox: Sandbox, daemons: Sequence[Daemon], timeout_s: float = 90.0
     for daemon in daemons:
         if daemon.name in ('nova-all', 'nova-api'):
             daemon.wait_answer(API_URL, timeout_s)
-    if not wait_until(lambda: all_report(sandbox, daemons), timeout_s, interval_s=0.5):
-        logs = '\n'.join(daemon.tail() for daemon in daemons)
-        raise SandboxError(f'not all services are up: {services(sandbox)}\n{logs}')
+    wait_reports(sandbox, daemons, timeout_s)
 
 
-def all_report(sandbox: Sandbox, daemons: Sequence[Daemon]) -> bool:
-    """Whether every service of these processes, all of this host, has reported since its process
-    was started.
+def wait_reports(sandbox: Sandbox, daemons: Sequence[Daemon], timeout_s: float = 90.0) -> None:
+    """Wait until every service of these processes has reported since its process was started.
 
-    Raises SandboxError if a process ended meanwhile.
+    :param sandbox: any host of the cloud
+    :raises SandboxError: one does not, or has ended
     """
-    for daemon in daemons:
-        if not daemon.is_alive():
-            raise SandboxError(f'{daemon.name} ended\n{daemon.tail()}')
-    here = [record for record in services(sandbox) if record['host'] == sandbox.name]
-    seen = {record['binary']: last_seen(record) for record in here}
     # Reports have whole seconds: one in the second of the start may be the predecessor's.
-    return all(
-        seen.get(binary, 0.0) > daemon.since
+    wanted = [
+        f'{daemon.sandbox.name}/{binary}={daemon.since}'
         for daemon in daemons
         for binary in REPORTING
         if daemon.name in ('nova-all', binary)
-    )
-
-
-def last_seen(record: Mapping[str, Any]) -> float:
-    """When a service reported, in seconds since 1970."""
-    return datetime.datetime.fromisoformat(record['last_seen_at']).timestamp()
+    ]
+    deadline = time.monotonic() + timeout_s
+    command = [checkout.venv_command('python'), '-I', wait_reports_script.__file__, CONFIG]
+    while True:
+        done = sandbox.run([*command, str(LOOK_S), *wanted], check=False, user=USER)
+        if done.returncode == 0:
+            return
+        ended = [daemon.name for daemon in daemons if not daemon.is_alive()]
+        if ended or time.monotonic() > deadline:
+            logs = '\n'.join(daemon.tail() for daemon in daemons)
+            why = f'{", ".join(ended)} ended' if ended else f'not all report: {services(sandbox)}'
+            raise SandboxError(f'{why}\n{done.stderr}\n{logs}')
 
 
 # --- nova-manage --------------------------------------------------------------------

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import pathlib
+import sqlite3
 from typing import Any
 
-from lab import compute, guest_image, guest_report, inventory, quickstart, sandbox_init
+from lab import (
+    compute,
+    guest_image,
+    guest_report,
+    inventory,
+    quickstart,
+    sandbox_init,
+    wait_reports,
+)
 
 CONSOLE = """\
 SeaBIOS (version 1.16)\r
@@ -177,3 +188,18 @@ def test_dependencies_of_a_kernel_module() -> None:
     module = b'\0license=GPL\0depends=virtio-ring,virtio\0name=x\0'
     assert guest_image.dependencies(module) == ['virtio_ring', 'virtio']
     assert guest_image.dependencies(b'\0depends=\0') == []
+
+
+def test_services_that_have_reported(tmp_path: pathlib.Path) -> None:
+    config = tmp_path / 'nova.conf'
+    config.write_text(f'[DEFAULT]\na = %x\n[database]\nconnection = sqlite:///{tmp_path}/db\n')
+    with sqlite3.connect(tmp_path / 'db') as connection:
+        connection.execute('CREATE TABLE services (host TEXT, "binary" TEXT, last_seen_at TEXT)')
+        row = ('one', 'nova-api', '2026-01-02 03:04:05.500000')
+        connection.execute('INSERT INTO services VALUES (?, ?, ?)', row)
+    connection.close()
+    moment = datetime.datetime(2026, 1, 2, 3, 4, 5, 500000, tzinfo=datetime.UTC).timestamp()
+    url = wait_reports.read_url(str(config))
+    assert wait_reports.wait(url, 0, {'one/nova-api': moment - 1})
+    assert not wait_reports.wait(url, 0, {'one/nova-api': moment})
+    assert not wait_reports.wait(url, 0, {'two/nova-api': moment - 1})

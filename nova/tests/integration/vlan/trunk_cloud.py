@@ -16,7 +16,7 @@ from typing import Any
 
 from lab import broker, compute, database, guest_image, libvirtd, uml, wires
 from lab.daemon import Daemon
-from lab.sandbox import Sandbox, SandboxError, wait_until
+from lab.sandbox import Sandbox
 from nova.tests.integration.cloud import clouds
 
 WIRE = 'trunk'
@@ -64,7 +64,7 @@ class Cloud(clouds.Cloud):
 
     def wait_up(self) -> None:
         """Wait until the services of the hosts have reported."""
-        wait_up(self.sandbox, list(self.daemons.values()))
+        compute.wait_reports(self.sandbox, list(self.daemons.values()), START_TIMEOUT_S)
 
     def log(self) -> str:
         daemons = '\n'.join(daemon.tail(60) for daemon in self.daemons.values())
@@ -109,7 +109,7 @@ def running() -> Iterator[Cloud]:
             ]
             for found in started:
                 daemons |= found.result()
-        wait_up(shared, list(daemons.values()))
+        compute.wait_reports(shared, list(daemons.values()), START_TIMEOUT_S)
         cloud = Cloud(
             shared,
             settings,
@@ -155,15 +155,3 @@ def start_services(host: Sandbox, interface: str) -> dict[tuple[str, str], Daemo
     compute.prepare_host(host)
     compute.write_config(host, build_settings(interface))
     return {(host.name, name): compute.start_service(host, name) for name in SERVICES}
-
-
-def wait_up(shared: Sandbox, daemons: Sequence[Daemon]) -> None:
-    """Wait until each of them has reported."""
-
-    def all_report() -> bool:
-        seen = {(r['host'], r['binary']): compute.last_seen(r) for r in compute.services(shared)}
-        return all(seen.get((d.sandbox.name, d.name), 0.0) > d.since for d in daemons)
-
-    if not wait_until(all_report, START_TIMEOUT_S, 0.5):
-        logs = '\n'.join(daemon.tail() for daemon in daemons)
-        raise SandboxError(f'not all services are up: {compute.services(shared)}\n{logs}')
