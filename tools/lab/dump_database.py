@@ -24,10 +24,11 @@ def dump_file(path: str) -> Rows:
     connection = sqlite3.connect(f'file:{path}?mode=ro', uri=True)
     connection.row_factory = sqlite3.Row
     connection.execute('BEGIN')
-    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")
+    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")
     return {
         name: [dict(row) for row in connection.execute(f'SELECT * FROM "{name}"')]
-        for (name,) in tables.fetchall()
+        for (name,) in names.fetchall()
+        if not name.startswith('sqlite_')  # SQLite's own, such as the last number that was given
     }
 
 
