@@ -22,11 +22,11 @@ from nova.network import security_groups
 from nova.network.firewall import driver as firewall_driver
 from nova.network.firewall import rules
 from nova.tests.functional.api.test_servers import Cloud, cloud
-from nova.tests.functional.conftest import database, local_services
+from nova.tests.functional.conftest import database, empty_database, local_services
 from nova.tests.integration.firewall import packets
 from nova.tests.integration.firewall.conftest import World
 
-__all__ = ['cloud', 'database', 'local_services']
+__all__ = ['cloud', 'database', 'empty_database', 'local_services']
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures('database')]
 
