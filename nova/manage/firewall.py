@@ -86,12 +86,15 @@ def why(conf: Any, arguments: argparse.Namespace) -> None:
     host = HostView.of(conf, instance)
     if arguments.json:
         values = dataclasses.asdict(verdict) | {'text': text, 'follows': nic.follows}
-        print(json.dumps(values | {'drops': host.drops}, indent=2))
+        drops = {'drops': host.drops, 'drops_of_nic': host.drops_of(nic)}
+        print(json.dumps(values | drops, indent=2))
         return
     print(text)
     if not nic.follows:
         print('The NIC does not follow its groups yet: what is in force may be older.')
     if not verdict.allowed and verdict.reason in (host.drops or {}):
+        own = (host.drops_of(nic) or {}).get(verdict.reason, 0)
+        print(f'Frames of this NIC dropped for this reason: {own}')
         print(f'Frames dropped for this reason on this host: {(host.drops or {})[verdict.reason]}')
 
 
@@ -117,6 +120,13 @@ class HostView:
         """Whether the kernel has in force what the NIC needs; None: it cannot be asked."""
         try:
             return None if self.driver is None else self.driver.holds(nic.policy, nic.ruleset)
+        except exception.FirewallSetupFailed:
+            return None
+
+    def drops_of(self, nic: Nic) -> dict[str, int] | None:
+        """The frames of this NIC's that were dropped, by reason; None: it cannot be asked."""
+        try:
+            return None if self.driver is None else dict(self.driver.drops_of(nic.policy.device))
         except exception.FirewallSetupFailed:
             return None
 
@@ -188,6 +198,7 @@ def _values(nic: Nic, host: HostView) -> dict[str, Any]:
         'revision_wanted': nic.wanted,
         'follows': nic.follows,
         'in_kernel': host.holds(nic),
+        'drops': host.drops_of(nic),
     }
 
 
@@ -201,6 +212,9 @@ def render_nic(values: dict[str, Any]) -> Iterator[str]:
         is_so = 'holds these rules' if values['in_kernel'] else 'does NOT hold these rules'
         yield f'  the kernel {is_so}'
     yield from (f'  {line}' for line in values['rules'])
+    if values['drops']:
+        counts = (f'{reason} {count}' for reason, count in sorted(values['drops'].items()))
+        yield f'  dropped: {", ".join(counts)}'
 
 
 def render_drops(drops: dict[str, int] | None) -> Iterator[str]:

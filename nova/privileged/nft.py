@@ -82,6 +82,24 @@ def counters() -> dict[str, int]:
 
 
 @privileged.network.entrypoint
+def counted_elements(name: str) -> list[tuple[str, int, int]]:
+    """What the elements of a set of the table ``nova`` of bridges have counted whose keys are a
+    device and a number: device, number, packets."""
+    found = []
+    for item in _listing(f'list set bridge nova {_checked_name(name)}'):
+        for entry in item.get('set', {}).get('elem', ()):
+            device, number = entry['elem']['val']['concat']
+            found.append((str(device), int(number), int(entry['elem']['counter']['packets'])))
+    return found
+
+
+def _checked_name(name: str) -> str:
+    if re.fullmatch(r'[a-z_]+', name) is None:
+        raise OSError(errno.EPERM, f'no set of ours: {name[:200]}')
+    return name
+
+
+@privileged.network.entrypoint
 def forget_tap(device: str) -> None:
     """Remove the chains that libvirt had for a tap device of ours which is gone, and what leads to
     them, should they still be there: its ebtables fails now and then while somebody else changes

@@ -58,5 +58,9 @@ class FirewallDriver(Protocol):
         """How many frames this host has dropped, by the reason
         (:class:`nova.network.firewall.interpreter.Verdict`), as far as they are counted."""
 
+    def drops_of(self, device: str) -> Mapping[str, int]:
+        """How many of them were sent by this NIC, or were for it: reasons for which there were any.
+        It is counted from the NIC's first frame to its last."""
+
     def remove(self, instance_name: str, devices: Iterable[str] | None = None) -> None:
         """Forget these NICs of the instance, or all, which are gone from the host."""

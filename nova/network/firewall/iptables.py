@@ -96,6 +96,9 @@ class IptablesFirewall:
     def drops(self) -> Mapping[str, int]:
         return self._first_hop.drops()
 
+    def drops_of(self, device: str) -> Mapping[str, int]:
+        return self._first_hop.drops_of(device)
+
     def remove(self, instance_name: str, devices: Iterable[str] | None = None) -> None:
         owned = self._devices_of(instance_name)
         gone = owned if devices is None else owned & set(devices)

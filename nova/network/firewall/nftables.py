@@ -116,6 +116,12 @@ class NftablesFirewall:
             found = privileged_nft.counters()
         return {name.removeprefix('drop_'): count for name, count in found.items()}
 
+    def drops_of(self, device: str) -> Mapping[str, int]:
+        reasons = nftables_base.REASONS['bridge']
+        with self._reported([device]):
+            found = privileged_nft.counted_elements(nftables_base.DROPS)
+        return {reasons[number]: count for name, number, count in found if name == device}
+
     def remove(self, instance_name: str, devices: Iterable[str] | None = None) -> None:
         with self._lock:
             owned = self._devices.get(instance_name, set())

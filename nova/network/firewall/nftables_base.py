@@ -5,10 +5,11 @@ and sets, keyed by the name of its device, which need not exist yet. ``from_gues
 ``to_guest`` are the first-hop stage, ``egress`` and the end of ``to_guest`` the security groups,
 which are chains that the NICs of equal groups share. No verdict is kept for a NIC, only the number
 of its combination of groups: an element that leads to a chain makes the kernel walk through all
-such elements again. The table of the inet family only tells the other,
-by a packet mark, what belongs to an admitted connection: br_netfilter hands bridged packets to
-it, and separates the networks into conntrack zones. Without br_netfilter nothing is ever
-established, so that answers are dropped, and nothing passes that otherwise would not.
+such elements again. What is dropped is counted by reason and NIC, as elements of a set that packets
+add to. The table of the inet family only tells the other, by a packet mark, what belongs to an
+admitted connection: br_netfilter hands bridged packets to it, and separates the networks into
+conntrack zones. Without br_netfilter nothing is ever established, so that answers are dropped, and
+nothing passes that otherwise would not.
 
 Rules that accept are positive throughout: an expression about an octet that a packet does not
 have matches nothing, ``!=`` included. Syntax: nft(8).
@@ -44,6 +45,10 @@ REASONS: Mapping[str, tuple[str, ...]] = {
     ),
     'inet': ('host',),
 }
+#: How many frames of a NIC, or for it, were dropped, by its device and the reason's place in
+#: :data:`REASONS`. What packets add to it is counted from then on; a NIC takes its own with it.
+DROPS = 'drops'
+_DROPS_TYPE = 'type ifname . mark; flags dynamic; size 65535'
 #: The number of the combination of NICs to which groups do not apply.
 NO_GROUPS = 1
 
@@ -84,7 +89,22 @@ _OTHER_FRAGMENTS = _numbers(interpreter.FRAGMENTED - {17, 58})
 
 def drop(reason: str) -> str:
     """The statement that drops and counts."""
-    return f'counter name "drop_{reason}" drop'
+    if reason in REASONS['inet']:
+        return f'counter name "drop_{reason}" drop'
+    return f'goto drop_{reason}'
+
+
+def _build_drop(reason: str) -> str:
+    """The chain behind :func:`drop`. A frame is its sender's until the bridge knows where it goes.
+    A statement that finds no more room for an element ends its rule, so that the last rule is none
+    but the verdict."""
+    number = REASONS['bridge'].index(reason)
+    return f"""
+        counter name "drop_{reason}" oifname "tap*" \
+update @{DROPS} {{ oifname . {number:#x} counter }} drop
+        update @{DROPS} {{ iifname . {number:#x} counter }}
+        drop
+    """
 
 
 _CHAINS: Mapping[str, str] = {
@@ -273,6 +293,7 @@ iifname . @th,80,48 @raw_macs accept
     """,
     'provider_egress': '',
     'provider_ingress': '',
+    **{f'drop_{reason}': _build_drop(reason) for reason in REASONS['bridge']},
 }
 
 # What goes to or comes from the host itself stays in the default zone, since it may be routed,
@@ -372,6 +393,8 @@ def _build_tables(bridge_chains: Mapping[str, str]) -> Tables:
         lines += [f'add counter {family} {TABLE} drop_{name}' for name in REASONS[family]]
         for name, (kind, types) in sets.items():
             lines.append(f'add {kind} {family} {TABLE} {name} {{ {types}; }}')
+        if family == 'bridge':
+            lines.append(f'add set {family} {TABLE} {DROPS} {{ {_DROPS_TYPE}; }}')
         # empty first, since they refer to each other
         for name, body in chains.items():
             header, _rules = _split(body)

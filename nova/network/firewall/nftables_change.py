@@ -36,6 +36,7 @@ def render_change(old: State, new: State) -> tuple[str, ...]:
         lines.append(f'add set bridge {TABLE} {name} {{ {new.sets[name]}; }}')
     lines += _render_elements('delete', old.elements, new.elements)
     lines += _render_elements('add', new.elements, old.elements)
+    lines += _render_forgotten_drops(_devices(old) - _devices(new))
     for name, body in new.chains.items():
         if body != old.chains.get(name, ()):
             lines += [f'flush chain bridge {TABLE} {name}'] if old.chains.get(name) else []
@@ -66,6 +67,21 @@ def _render_elements(
         yield f'{verb} element {family} {TABLE} {name} {{ {", ".join(texts)} }}'
 
 
+def _devices(state: State) -> set[str]:
+    return {key.split('"')[1] for _family, name, key in state.elements if name == 'macs'}
+
+
+def _render_forgotten_drops(devices: Iterable[str]) -> Iterator[str]:
+    """Remove what was counted of these. As nobody knows which reasons there were, all are there
+    first: what is there already stays so."""
+    reasons = range(len(nftables_base.REASONS['bridge']))
+    keys = [f'"{device}" . {number:#x}' for device in sorted(devices) for number in reasons]
+    if keys:
+        elements = f'element bridge {TABLE} {nftables_base.DROPS} {{ {", ".join(keys)} }}'
+        yield f'add {elements}'
+        yield f'delete {elements}'
+
+
 def parse_state(
     listing: Iterable[Mapping[str, Any]],
     wanted: State,
@@ -82,6 +98,8 @@ def parse_state(
     elements: dict[Element, str] = {}
     sets: dict[str, str] = {}
     for item in (item[kind] for item in objects for kind in ('set', 'map') if kind in item):
+        if item['name'] == nftables_base.DROPS:
+            continue
         elements.update(_parse_elements(item))
         if item['family'] == 'bridge' and item['name'] not in SETS:
             sets[item['name']] = f'type mark . ipv{item["name"][1]}_addr'

@@ -46,5 +46,8 @@ class NoopFirewall:
     def drops(self) -> Mapping[str, int]:
         return {}
 
+    def drops_of(self, device: str) -> Mapping[str, int]:
+        return {}
+
     def remove(self, instance_name: str, devices: Iterable[str] | None = None) -> None:
         """Nothing is done."""

@@ -269,6 +269,10 @@ class NWFilterFirewall:
         """As far as they are counted: what the filters themselves drop is not."""
         return self._from_host.drops()
 
+    def drops_of(self, device: str) -> Mapping[str, int]:
+        """As :meth:`drops`."""
+        return self._from_host.drops_of(device)
+
     def remove(self, instance_name: str, devices: Iterable[str] | None = None) -> None:
         with self._lock:
             owned = self._devices_of(instance_name)

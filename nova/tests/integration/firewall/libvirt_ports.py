@@ -182,6 +182,9 @@ class Ports:
     def drops(self) -> Mapping[str, int]:
         return self._driver.drops()
 
+    def drops_of(self, device: str) -> Mapping[str, int]:
+        return self._driver.drops_of(device)
+
     def remove(self, instance_name: str, devices: Iterable[str] | None = None) -> None:
         owned = {d for d, (owner, _nic) in self._nics.items() if owner == instance_name}
         gone = owned if devices is None else set(devices)

@@ -11,7 +11,7 @@ from scapy.layers import inet
 from nova.network.firewall import nftables, nftables_plan, rules
 from nova.privileged import sysctl
 from nova.tests.integration.firewall import packets
-from nova.tests.integration.firewall.conftest import World, inside, run
+from nova.tests.integration.firewall.conftest import World, inside, run, without_drops
 
 pytestmark = pytest.mark.root
 
@@ -47,7 +47,7 @@ def firewall(world: World) -> nftables.NftablesFirewall:
 
 
 def shown() -> str:
-    return run('nft', '-s', 'list', 'ruleset')
+    return without_drops(run('nft', '-s', 'list', 'ruleset'))
 
 
 @pytest.mark.parametrize(
@@ -76,9 +76,9 @@ def test_drift_is_found_and_repaired(firewall: nftables.NftablesFirewall, change
 
 def test_changes_of_others_are_no_drift(firewall: nftables.NftablesFirewall) -> None:
     run('nft', 'add', 'table', 'inet', 'theirs')
-    before = run('nft', '-a', 'list', 'ruleset')
+    before = without_drops(run('nft', '-a', '-s', 'list', 'ruleset'))
     assert not firewall.repair()
-    assert run('nft', '-a', 'list', 'ruleset') == before
+    assert without_drops(run('nft', '-a', '-s', 'list', 'ruleset')) == before
 
 
 def test_drops_are_counted_by_reason(world: World, firewall: nftables.NftablesFirewall) -> None:
@@ -97,6 +97,33 @@ def test_drops_are_counted_by_reason(world: World, firewall: nftables.NftablesFi
     found = {reason: after[reason] - before[reason] for reason in after}
     expected = {'mac': 1, 'arp': 2, 'kind': 1, 'ipv4': 1, 'group': 1}
     assert {reason: count for reason, count in found.items() if count} == expected
+    assert firewall.drops_of(NIC.device) == expected
+
+
+def test_drops_are_those_of_the_nic_that_sends_or_of_the_one_that_gets(
+    world: World, firewall: nftables.NftablesFirewall
+) -> None:
+    peer = packets.nic(10, 0, groups=('g',))
+    firewall.apply('other', [peer], RULESET)
+    port, target = (world.port(nic.device, nic.bridge) for nic in (NIC, peer))
+    outside = world.port('outside', NIC.bridge)
+    own = NIC.first_hop.mac
+    port.send(packets.arp(own, '10.0.0.99', '10.0.0.1'))
+    packet = inet.IP(src='192.0.2.1', dst=packets.v4(peer)) / inet.UDP(dport=9)
+    last = packets.mark(packets.OUTSIDER_MAC, '192.0.2.66', 1)
+    for _time in range(2):
+        outside.send(packets.frame(packets.OUTSIDER_MAC, packet, peer.first_hop.mac))
+    outside.send(last)
+    target.until(last)
+    assert firewall.drops_of(NIC.device)['arp'] == 1
+    assert firewall.drops_of(peer.device) == {'group': 2}
+    # They go with the NIC, and stay with the others over a new start.
+    firewall.remove('other')
+    assert firewall.drops_of(peer.device) == {}
+    nftables.NftablesFirewall().init_host({NAME: [NIC]}, RULESET)
+    assert firewall.drops_of(NIC.device)['arp'] == 1
+    nftables.NftablesFirewall().init_host({}, rules.Ruleset())
+    assert firewall.drops_of(NIC.device) == {}
 
 
 def test_a_compute_host_has_no_services_for_its_guests(

@@ -55,6 +55,9 @@ class Recorder:
     def drops(self) -> Mapping[str, int]:
         return {}
 
+    def drops_of(self, device: str) -> Mapping[str, int]:
+        return {}
+
     def remove(self, instance_name: str, devices: Iterable[str] | None = None) -> None:
         self.calls.append(('remove', instance_name, devices if devices is None else list(devices)))
 
