@@ -115,9 +115,10 @@ def parse_chains(
             found[rule[1]].append(rule[2])
     chains: dict[iptables_plan.Chain, iptables_plan.Body | None] = {}
     for name, lines in found.items():
-        body = wanted.chains.get((version, name)) or ()
-        is_loose = isinstance(body, frozenset)
-        chains[version, name] = _read_rules(lines, body) if is_loose else _known(lines, body)
+        body = wanted.chains.get((version, name))
+        is_loose = isinstance(body, frozenset)  # even if it is empty
+        known = _read_rules(lines, body or ()) if is_loose else _known(lines, body or ())
+        chains[version, name] = known
     return chains
 
 

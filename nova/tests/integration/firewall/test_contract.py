@@ -40,7 +40,7 @@ def group(
         members=tuple(
             rules.GroupMember(network_id=nic.network_id, address=address)
             for nic in members
-            for address in (packets.v4(nic), packets.v6(nic))
+            for address in (*nic.first_hop.ipv4, *nic.first_hop.ipv6[1:])
         ),
     )
 
@@ -410,6 +410,19 @@ def test_what_somebody_else_has_changed_is_repaired(scene: Scene, case: Case) ->
     assert not scene.driver.repair()
     assert scene.passes(peer, nic, packets.udp(peer, nic, 1))
     assert not scene.passes(peer, nic, forged(peer, nic))
+
+
+def test_a_nic_of_one_family_is_held_beside_one_of_both(scene: Scene) -> None:
+    hop = packets.nic(0).first_hop
+    only_v4 = dataclasses.replace(hop, ipv6=(), routers=())
+    nic, peer = packets.nic(0, groups=('g',), first_hop=only_v4), open_nic(10, 0)
+    scene.plug(nic, peer)
+    ruleset = rules.Ruleset(groups=(group('g', rule(remote_group_id='g'), members=[nic]),))
+    scene.driver.apply(NAME, [nic], ruleset)
+    scene.driver.apply(OTHER, [peer], ruleset)
+    assert scene.driver.holds(nic, ruleset)
+    assert scene.driver.holds(peer, ruleset)
+    assert not scene.driver.repair()
 
 
 def test_a_nic_whose_rules_do_not_load_is_closed_alone(
