@@ -38,6 +38,16 @@ def ensure(sets: Sequence[Set]) -> None:
 
 
 @privileged.network.entrypoint
+def find_equal(sets: Sequence[Set]) -> list[str]:
+    """The names of those that are there with these entries and no others. Nothing is changed.
+
+    :raises OSError: as for :func:`ensure`.
+    """
+    there = _names()
+    return [wanted[0] for wanted in sets if wanted[0] in there and _is_equal(*wanted)]
+
+
+@privileged.network.entrypoint
 def change(changes: Sequence[tuple[str, str, int, Sequence[str], Sequence[str]]]) -> None:
     """Have these sets, which need not be there yet, with more entries and with fewer: name, type
     and IP version as in :data:`Set`, what comes, and what goes. It costs what changes, whatever
@@ -94,6 +104,22 @@ def list_names() -> list[str]:
 
 def _names() -> set[str]:
     return {name for name in programs.run('ipset', 'list', '-n').split() if _NAME.fullmatch(name)}
+
+
+def _is_equal(name: str, kind: str, version: int, entries: Iterable[str]) -> bool:
+    """By what ipset prints of both, who has names and ranges of its own for what it is told."""
+    lines = list(_render(name, kind, version, entries))[1:-2]
+    new = lines[0].split()[1]
+    programs.run('ipset', 'restore', text='\n'.join(lines) + '\n')
+    try:
+        return _print_entries(name) == _print_entries(new)
+    finally:
+        programs.run('ipset', 'destroy', new)
+
+
+def _print_entries(name: str) -> set[str]:
+    lines = programs.run('ipset', 'save', name).splitlines()
+    return {line.split(maxsplit=2)[2] for line in lines if line.startswith('add ')}
 
 
 def _render(name: str, kind: str, version: int, entries: Iterable[str]) -> Iterable[str]:

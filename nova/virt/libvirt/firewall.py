@@ -94,6 +94,8 @@ class Sets(Protocol):
 
     def remove(self, names: Sequence[str]) -> list[str]: ...
 
+    def find_equal(self, sets: Sequence[privileged_ipset.Set]) -> list[str]: ...
+
     def list_names(self) -> list[str]: ...
 
 
@@ -204,12 +206,13 @@ class NWFilterFirewall:
             self._tracking.ensure()
             self._from_host.init_host(found, ruleset)
             self._prepare_host()
-            self._in_force = NOTHING
             wanted = _Wanted(
                 {nic.device: nic for nics in found.values() for nic in nics},
                 {nic.device: name for name, nics in found.items() for nic in nics},
                 ruleset,
             )
+            with _reported():
+                self._in_force = self._find(wanted)
             self._follow(wanted, '')
             with _reported():
                 self._remove_strangers()
@@ -424,6 +427,13 @@ class NWFilterFirewall:
             for shared in filters.SHARED:
                 if shared.name not in known:
                     self._host.define_filter(shared.xml)
+
+    def _find(self, wanted: _Wanted) -> Plan:
+        """What there is of this, as far as it would be made anew otherwise: filters are left alone
+        by libvirt, but a set is replaced."""
+        sets = build_plan(wanted.nics.values(), wanted.owners, wanted.ruleset).sets
+        equal = self._sets.find_equal([used.values() for used in sets.values()])
+        return dataclasses.replace(NOTHING, sets={name: sets[name] for name in equal})
 
     def _remove_strangers(self) -> None:
         """Filters of guests that are no more, and of former versions. libvirt keeps those that a

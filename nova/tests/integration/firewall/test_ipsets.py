@@ -83,3 +83,24 @@ def test_what_the_kernel_refuses_leaves_the_set_as_it_was() -> None:
     assert entries('nova-m4-x') == {'10.0.0.1'}
     ipset.ensure([('nova-m4-x', 'hash:net', 4, ['10.0.0.3'])])
     assert entries('nova-m4-x') == {'10.0.0.3'}
+
+
+def test_sets_that_are_as_they_should_be_are_found() -> None:
+    """Ranges of ports are entries of their own to the kernel, and protocols have names."""
+    wanted = [
+        (
+            'nova-p4-x',
+            'hash:net,port',
+            4,
+            ('0.0.0.0/1,47:0', '10.0.0.0/8,6:80-81', '10.0.0.1/32,1:8/0'),
+        ),
+        build('fd00::1', version=6).values(),
+        build('10.0.0.1').values(),
+    ]
+    assert ipset.find_equal(wanted) == []
+    ipset.ensure(wanted)
+    before = run('ipset', 'save')
+    assert ipset.find_equal(wanted) == [name for name, *_rest in wanted]
+    other = ('nova-p4-x', 'hash:net,port', 4, ('0.0.0.0/1,47:0',))
+    assert ipset.find_equal([other, build('10.0.0.1', '10.0.0.2').values()]) == []
+    assert run('ipset', 'save') == before

@@ -212,6 +212,9 @@ class FakeSets:
             raise OSError(5, f'no address: {self.refused}')
         self.entries |= {name: set(entries) for name, _kind, _version, entries in sets}
 
+    def find_equal(self, sets: Sequence[tuple[str, str, int, Sequence[str]]]) -> list[str]:
+        return [name for name, _k, _v, found in sets if self.entries.get(name) == set(found)]
+
     def remove(self, names: Sequence[str]) -> list[str]:
         for name in set(names) - self.used:
             self.entries.pop(name, None)
