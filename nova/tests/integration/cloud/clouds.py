@@ -7,6 +7,9 @@ import contextlib
 import dataclasses
 import json
 import os
+from pathlib import Path
+import subprocess
+import time
 from typing import Any
 
 from lab import clients, compute, guest_image, guest_report, identity, images, libvirtd, rest
@@ -14,7 +17,9 @@ from lab.daemon import Daemon
 from lab.guest_console import Console
 from lab.inventory import Inventory, diff, take
 from lab.sandbox import Sandbox, wait_until
+from nova.tests.integration.virt import frames
 
+WATCH = Path(frames.__file__)
 FLAVOR = '1'
 BUILD_TIMEOUT_S = 120
 REPORT_TIMEOUT_S = 120
@@ -186,6 +191,38 @@ class Cloud:
             console.wait_ready(READY_TIMEOUT_S)
             yield console
 
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """What the API answers to a request that it takes."""
+        answer = self.api.call('POST', path, body)
+        assert answer.status in (200, 202), answer.text
+        return dict(answer.json()) if answer.text else {}
+
+    def make_group(self, name: str) -> str:
+        """A security group; returns its id."""
+        made = self.post('/os-security-groups', {'security_group': {'name': name}})
+        return str(made['security_group']['id'])
+
+    def add_rule(self, group: str, **fields: Any) -> str:
+        """A rule of a security group; returns its id."""
+        body = {'security_group_rule': {'parent_group_id': group, **fields}}
+        return str(self.post('/os-security-group-rules', body)['security_group_rule']['id'])
+
+    @contextlib.contextmanager
+    def watched(self, device: str) -> Iterator[list[bytes]]:
+        """The frames that pass a device of the host meanwhile."""
+        process = self.sandbox.popen(['python3', str(WATCH), 'watch', device])
+        seen: list[bytes] = []
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().strip() == 'ready'
+            yield seen
+            time.sleep(1)  # the last frame's way through the guest's and the host's queues
+        finally:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                output, _ = process.communicate(timeout=10)
+                seen += [bytes.fromhex(line) for line in output.split()]
+
     def delete_network(self, network: dict[str, Any]) -> None:
         """By ``nova-manage``, which does not wait until the host has forgotten its bridge."""
         compute.manage(self.sandbox, 'network', 'delete', network['uuid'])
@@ -213,15 +250,11 @@ class Cloud:
         """The group ``default`` lets this in meanwhile, from anywhere (IPv4)."""
         groups = self.api.get('/os-security-groups')['security_groups']
         (group,) = (found['id'] for found in groups if found['name'] == 'default')
-        rule = {'parent_group_id': group, 'ip_protocol': protocol, 'from_port': from_port}
-        body = {'security_group_rule': rule | {'to_port': to_port}}
-        answer = self.api.call('POST', '/os-security-group-rules', body)
-        assert answer.status == 200, answer.text
+        rule = self.add_rule(group, ip_protocol=protocol, from_port=from_port, to_port=to_port)
         try:
             yield
         finally:
-            path = f'/os-security-group-rules/{answer.json()["security_group_rule"]["id"]}'
-            assert self.api.call('DELETE', path).status == 202
+            assert self.api.call('DELETE', f'/os-security-group-rules/{rule}').status == 202
 
     def upload(self, name: str, path: str, disk_format: str = 'qcow2') -> str:
         """Upload an image with the real client; returns its id."""
