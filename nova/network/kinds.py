@@ -3,7 +3,6 @@ and one instance may have networks of every kind."""
 
 from __future__ import annotations
 
-import abc
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
@@ -11,12 +10,15 @@ from nova.db import records
 from nova.network import model, topology
 
 
-class NetworkManager(abc.ABC):
-    """Serves the networks of one kind."""
+class NetworkManager:
+    """Serves the networks of one kind.
+
+    :cvar serves: whether hosts make anything for them.
+    """
 
     kind: ClassVar[model.NetworkKind]
+    serves: ClassVar[bool]
 
-    @abc.abstractmethod
     def plan_host(
         self,
         networks: Iterable[records.Network],
@@ -24,6 +26,8 @@ class NetworkManager(abc.ABC):
         options: topology.HostOptions,
     ) -> topology.HostState:
         """What the host needs for the networks of this kind among ``networks``."""
+        mine = [network for network in networks if network.kind is self.kind]
+        return topology.plan_host(mine, vifs, options) if self.serves else topology.HostState()
 
 
 class FlatDHCPManager(NetworkManager):
@@ -31,15 +35,7 @@ class FlatDHCPManager(NetworkManager):
     gateway and DHCP server."""
 
     kind = model.NetworkKind.FLAT_DHCP
-
-    def plan_host(
-        self,
-        networks: Iterable[records.Network],
-        vifs: Mapping[str, Sequence[records.Vif]],
-        options: topology.HostOptions,
-    ) -> topology.HostState:
-        mine = [network for network in networks if network.kind is self.kind]
-        return topology.plan_host(mine, vifs, options)
+    serves = True
 
 
 class FlatManager(NetworkManager):
@@ -47,14 +43,7 @@ class FlatManager(NetworkManager):
     addresses; we give out addresses and serve nothing."""
 
     kind = model.NetworkKind.FLAT
-
-    def plan_host(
-        self,
-        networks: Iterable[records.Network],
-        vifs: Mapping[str, Sequence[records.Vif]],
-        options: topology.HostOptions,
-    ) -> topology.HostState:
-        return topology.HostState()
+    serves = False
 
 
 class VlanManager(FlatDHCPManager):

@@ -31,23 +31,13 @@ def parse_cidr(text: str) -> Any:
 
     :raises InvalidCidr:
     """
-
-    def refusal(reason: str) -> exception.InvalidCidr:
-        return exception.InvalidCidr(field='cidr', value=text, reason=reason)
-
-    if _CIDR.fullmatch(text) is None:
-        raise refusal('it is not an IPv4 range such as 10.0.0.0/24')
-    try:
-        network = netaddr.IPNetwork(text, version=4)
-    except (netaddr.AddrFormatError, ValueError) as exc:
-        raise refusal('it is not an IPv4 range such as 10.0.0.0/24') from exc
+    wanted = 'an IPv4 range such as 10.0.0.0/24'
+    network = _parse(text, 'cidr', _CIDR, 4, wanted)
     if not PREFIX_MIN <= network.prefixlen <= PREFIX_MAX:
-        raise refusal(f'its size must be from /{PREFIX_MIN} to /{PREFIX_MAX}')
-    if network.ip != network.network:
-        raise refusal(f'it begins at {network.cidr}')
+        raise _refusal(text, 'cidr', f'its size must be from /{PREFIX_MIN} to /{PREFIX_MAX}')
     for unusable in _UNUSABLE:
         if network in unusable:
-            raise refusal(f'addresses of {unusable} cannot be given to hosts')
+            raise _refusal(text, 'cidr', f'addresses of {unusable} cannot be given to hosts')
     return network
 
 
@@ -56,21 +46,27 @@ def parse_cidr_v6(text: str) -> Any:
 
     :raises InvalidCidr:
     """
-
-    def refusal(reason: str) -> exception.InvalidCidr:
-        return exception.InvalidCidr(field='cidr_v6', value=text, reason=reason)
-
-    if _CIDR_V6.fullmatch(text) is None:
-        raise refusal('it is not an IPv6 range of /64 such as fd00:1::/64')
-    try:
-        network = netaddr.IPNetwork(text, version=6)
-    except (netaddr.AddrFormatError, ValueError) as exc:
-        raise refusal('it is not an IPv6 range of /64 such as fd00:1::/64') from exc
-    if network.ip != network.network:
-        raise refusal(f'it begins at {network.cidr}')
+    wanted = 'an IPv6 range of /64 such as fd00:1::/64'
+    network = _parse(text, 'cidr_v6', _CIDR_V6, 6, wanted)
     if not any(network in usable for usable in _USABLE_V6):
-        raise refusal('it holds no global and no unique local addresses')
+        raise _refusal(text, 'cidr_v6', 'it holds no global and no unique local addresses')
     return network
+
+
+def _parse(text: str, field: str, form: re.Pattern[str], version: int, wanted: str) -> Any:
+    if form.fullmatch(text) is None:
+        raise _refusal(text, field, f'it is not {wanted}')
+    try:
+        network = netaddr.IPNetwork(text, version=version)
+    except (netaddr.AddrFormatError, ValueError) as exc:
+        raise _refusal(text, field, f'it is not {wanted}') from exc
+    if network.ip != network.network:
+        raise _refusal(text, field, f'it begins at {network.cidr}')
+    return network
+
+
+def _refusal(text: str, field: str, reason: str) -> exception.InvalidCidr:
+    return exception.InvalidCidr(field=field, value=text, reason=reason)
 
 
 def parse_host(text: str | None, cidr: Any, field: str) -> str | None:
@@ -89,15 +85,10 @@ def parse_part(text: str, cidr: Any, field: str) -> Any:
 
     :raises InvalidCidr:
     """
-    refusal = exception.InvalidCidr(field=field, value=text, reason=f'it is not a part of {cidr}')
-    if _CIDR.fullmatch(text) is None:
-        raise refusal
-    try:
-        part = netaddr.IPNetwork(text, version=4)
-    except (netaddr.AddrFormatError, ValueError) as exc:
-        raise refusal from exc
-    if part.ip != part.network or part not in cidr:
-        raise refusal
+    wanted = f'a part of {cidr}'
+    part = _parse(text, field, _CIDR, 4, wanted)
+    if part not in cidr:
+        raise _refusal(text, field, f'it is not {wanted}')
     return part
 
 
