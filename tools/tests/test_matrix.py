@@ -11,7 +11,7 @@ from lab import guest_report
 from nova.network import model
 from nova.tests.integration.cloud import matrix
 
-CASE = matrix.Case(matrix.FLAT_DHCP, 'dual', 2, drive=False)
+CASE = matrix.build_case(matrix.FLAT_DHCP, 'dual', 2, drive=False)
 NETWORKS = ('a0000000-0000-4000-8000-000000000001', 'b0000000-0000-4000-8000-000000000002')
 
 
@@ -133,4 +133,21 @@ def test_all_that_was_asked_for() -> None:
     for case in cases:
         # the very case that hides nothing: another NIC than the first leads out
         if case.nics == 4:
-            assert [case.default_nic(v) for v in matrix.FAMILIES[case.family]] != [0, 0]
+            assert [case.default_nic(v) for v in case.lans[0].versions] != [0, 0]
+
+
+def test_a_mix_of_families_proves_the_same_with_fewer_guests() -> None:
+    all_of_them, mixes = matrix.build_cases(matrix.VLAN), matrix.build_mixes(matrix.VLAN)
+    proven = [cell for case in mixes for cell in (*case.cells, *case.alone.cells)]
+    assert set(proven) == {cell for case in all_of_them for cell in case.cells}
+    assert len(set(proven)) == 3 * 3 * 2
+    assert len(mixes) < len(all_of_them)
+
+
+@pytest.mark.parametrize('case', matrix.build_mixes(matrix.VLAN), ids=lambda case: case.id)
+def test_a_guest_of_a_mix_has_a_default_route_of_each_family(case: matrix.Case) -> None:
+    for guest in (case, case.alone):
+        versions = {version for lan in guest.lans for version in lan.versions}
+        assert {version for version in (4, 6) if guest.default_nic(version) is not None} == versions
+    leading = [lan for lan in case.lans if lan.gateway(6) is not None]
+    assert len(leading) <= 1, 'such a server would be refused'

@@ -90,7 +90,7 @@ def test_cloud_init_makes_of_each_nic_what_the_guest_has(
         assert nic['mtu'] == lan.mtu
         assert sorted(_describe(subnet) for subnet in nic['subnets']) == _wanted(vif, lan)
     for version in (4, 6):
-        wanted = [case.default_nic(version)] if case.kind == matrix.FLAT else []
+        wanted = [case.default_nic(version)] if case.lans[0].kind == matrix.FLAT else []
         assert _default_nics(vifs, nics, version) == [i for i in wanted if i is not None]
 
 

@@ -4,6 +4,9 @@ A case is a guest with 1, 2 or 4 NICs on networks of one kind and one choice of 
 which learns its addresses from the network or from a configuration drive. The networks of a case
 differ in everything that can differ, and the guest is not on them in the order in which they were
 made: a NIC that was given what is another's cannot pass.
+
+Where guests cost more, one guest stands for several of these: it has as many NICs, but each family
+on some of them, and then all but the first are taken from it.
 """
 
 from __future__ import annotations
@@ -23,6 +26,12 @@ KINDS = (FLAT, FLAT_DHCP, VLAN)
 FAMILIES: Mapping[str, tuple[int, ...]] = {'v4': (4,), 'v6': (6,), 'dual': (4, 6)}
 #: The networks of a guest with so many NICs, by number.
 ORDERS: Mapping[int, tuple[int, ...]] = {1: (0,), 2: (1, 0), 4: (2, 0, 3, 1)}
+#: The guests of a mix: family and number of each NIC's network. The first NIC stays alone.
+MIXES: Sequence[Sequence[tuple[str, int]]] = (
+    (('v4', 0), ('v6', 0)),
+    (('dual', 0), ('v4', 1)),
+    (('v6', 0), ('v4', 2), ('dual', 2), ('v4', 1)),
+)
 #: By the network's number; without IPv4's gateway, a first NIC gets no default route.
 MTUS = (None, 1400, 1450, 1300)
 MODES = ('slaac', 'stateless', 'stateful', 'slaac')
@@ -115,22 +124,45 @@ class Lan:
 
 
 @dataclasses.dataclass(frozen=True)
-class Case:
-    """One guest. With a ``drive`` it has a configuration drive."""
+class Cell:
+    """What is to be proven: NICs on a kind of network, of a family, in a guest with so many NICs,
+    with or without a configuration drive."""
 
     kind: str
     family: str
     nics: int
     drive: bool
 
-    @property
-    def id(self) -> str:
-        return f'{self.kind}-{self.family}-{self.nics}-{"drive" if self.drive else "dhcp"}'
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One guest, by each NIC's network in the order of the NICs. With a ``drive`` it has a
+    configuration drive."""
+
+    lans: tuple[Lan, ...]
+    drive: bool
 
     @property
-    def lans(self) -> tuple[Lan, ...]:
-        """Each NIC's network, in the order of the NICs."""
-        return tuple(Lan(self.kind, self.family, number) for number in ORDERS[self.nics])
+    def id(self) -> str:
+        words = ['+'.join(found) for found in (self._of('kind'), self._of('family'))]
+        return '-'.join([*words, str(self.nics), 'drive' if self.drive else 'dhcp'])
+
+    def _of(self, field: str) -> list[str]:
+        return list(dict.fromkeys(getattr(lan, field) for lan in self.lans))
+
+    @property
+    def nics(self) -> int:
+        return len(self.lans)
+
+    @property
+    def alone(self) -> Case:
+        """The same guest with its first NIC only."""
+        return dataclasses.replace(self, lans=self.lans[:1])
+
+    @property
+    def cells(self) -> frozenset[Cell]:
+        """What the guest proves."""
+        return frozenset(Cell(lan.kind, lan.family, self.nics, self.drive) for lan in self.lans)
 
     def default_nic(self, version: int) -> int | None:
         """Which NIC has the default route."""
@@ -138,12 +170,26 @@ class Case:
         return able[0] if able else None
 
 
+def build_case(kind: str, family: str, nics: int, *, drive: bool) -> Case:
+    """A guest on networks of one kind and family."""
+    return Case(tuple(Lan(kind, family, number) for number in ORDERS[nics]), drive)
+
+
 def build_cases(*kinds: str) -> list[Case]:
     """All guests on networks of these kinds. On a flat one nobody serves DHCP."""
     return [
-        Case(kind, family, nics, drive)
+        build_case(kind, family, nics, drive=drive)
         for kind, family, nics, drive in itertools.product(kinds, FAMILIES, ORDERS, (False, True))
         if drive or kind != FLAT
+    ]
+
+
+def build_mixes(kind: str) -> list[Case]:
+    """Guests that prove the same of one kind as :func:`build_cases`, together with what they are
+    when they are ``alone``, and are fewer."""
+    return [
+        Case(tuple(Lan(kind, family, number) for family, number in mix), drive)
+        for mix, drive in itertools.product(MIXES, (False, True))
     ]
 
 

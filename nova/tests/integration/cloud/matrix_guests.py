@@ -64,13 +64,22 @@ def _create(cloud: clouds.Cloud, lan: matrix.Lan) -> str:
 
 def selected_cases(request: pytest.FixtureRequest) -> list[matrix.Case]:
     """Those of the module's tests that this run has chosen."""
-    return [
-        cast(matrix.Case, item.callspec.params['case'])
+    mine = (
+        item.callspec
         for item in request.session.items
         if isinstance(item, pytest.Function)
         and item.module is request.module
-        and 'case' in item.callspec.params
-    ]
+        and hasattr(item, 'callspec')
+    )
+    return [cast(matrix.Case, spec.params['case']) for spec in mine if 'case' in spec.params]
+
+
+def leave_first(cloud: clouds.Cloud, server: clouds.Server) -> None:
+    """Take all NICs but the first from a guest that obeys."""
+    first, *others = (nic['port_id'] for nic in server.interfaces())
+    for port in others:
+        server.detach(port)
+    server.wait_ports(first)
 
 
 def judge(cloud: clouds.Cloud, case: matrix.Case, server: clouds.Server) -> None:

@@ -2,11 +2,13 @@
 
 Three guests: one on a flat, a flat_dhcp and a vlan network (``red``) at once, one on ``red`` on the
 other host, and one on ``blue``, which is another VLAN. Nothing filters their frames, so that the
-VLANs alone keep them apart. The tests go in order, and the last ones take the guests away.
+VLANs alone keep them apart. The tests go in order, and take these guests away; then come those of
+the matrix (``../cloud/matrix.py``). All are in one file, as the tests of a file share their hosts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -18,9 +20,9 @@ import pytest
 from lab import compute, guest_report
 from lab.guest_console import Console
 from lab.sandbox import Sandbox, wait_until
-from nova.tests.integration.cloud import clouds
+from nova.tests.integration.cloud import clouds, matrix, matrix_guests
 from nova.tests.integration.vlan import trunk
-from nova.tests.integration.vlan.trunk_cloud import INTERFACES, Cloud
+from nova.tests.integration.vlan.trunk_cloud import INTERFACES, MATRIX, Cloud
 
 #: The first test waits for the whole cloud, the second for three guests that are emulated twice.
 pytestmark = pytest.mark.timeout(600)
@@ -390,3 +392,24 @@ def test_deleting_the_guests_takes_vlans_and_bridges_away(cloud: Cloud, guests: 
     assert [servers(host) for host in cloud.hosts] == [[], []]
     for label in ('red', 'blue', 'flat', 'dhcp'):
         compute.manage(cloud.sandbox, 'network', 'delete', cloud.networks.pop(label)['uuid'])
+
+
+@pytest.fixture(scope='module')
+def matrix_of_guests(
+    cloud: Cloud, request: pytest.FixtureRequest
+) -> Iterator[matrix_guests.Guests]:
+    made = matrix_guests.Guests(cloud, matrix_guests.selected_cases(request))
+    yield made
+    made.remove()
+
+
+@pytest.mark.parametrize('case', MATRIX, ids=lambda case: case.id)
+def test_a_guest_has_what_was_asked_for(
+    cloud: Cloud, matrix_of_guests: matrix_guests.Guests, case: matrix.Case
+) -> None:
+    """NICs in order, MACs, every address, one default route of each family, DNS, MTU; and so again
+    when it has its first NIC only."""
+    with matrix_of_guests.booted(case) as server:
+        matrix_guests.judge(cloud, case, server)
+        matrix_guests.leave_first(cloud, server)
+        matrix_guests.judge(cloud, case.alone, server)

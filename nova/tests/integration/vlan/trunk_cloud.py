@@ -17,7 +17,7 @@ from typing import Any
 from lab import broker, compute, database, guest_image, libvirtd, uml, wires
 from lab.daemon import Daemon
 from lab.sandbox import Sandbox
-from nova.tests.integration.cloud import clouds
+from nova.tests.integration.cloud import clouds, matrix
 
 WIRE = 'trunk'
 #: The interface of each host.
@@ -27,11 +27,21 @@ SHARED_SERVICES = ('nova-scheduler', 'nova-api')
 #: Keystone, Glance, RabbitMQ and PostgreSQL, which the hosts find on their loopback address.
 PORTS = (5000, 9292, broker.PORT, database.PORT)
 START_TIMEOUT_S = 120
-#: Nothing but VLANs keeps guests apart, and projects without a network get one on a VLAN. Debian's
-#: user-mode-linux has no ``inet`` tables.
+#: The guests of the matrix. A host is the gateway of their networks, and Debian's user-mode-linux
+#: has no ``inet`` tables to keep them apart: so they may reach each other and all others.
+MATRIX = matrix.build_mixes(matrix.VLAN)
+LABELS = ('red', 'blue', 'dhcp', 'wide', 'taken')
+MATRIX_LABELS = [lan.label for lan in matrix.networks_of(MATRIX)]
+PAIRS = [f'{one}:{other}' for one in MATRIX_LABELS for other in (*MATRIX_LABELS, *LABELS)]
+#: Nothing but VLANs keeps guests apart, and projects without a network get one on a VLAN.
 OPTIONS = {
     'firewall': {'driver': 'noop'},
-    'network': {'network_manager': 'VlanManager', 'vlan_start': '200', 'host_table': 'false'},
+    'network': {
+        'network_manager': 'VlanManager',
+        'vlan_start': '200',
+        'host_table': 'false',
+        'forward_between': ','.join(PAIRS),
+    },
 }
 
 
