@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+import contextlib
+import fcntl
 from pathlib import Path
 
 #: The root of the source tree.
@@ -12,6 +15,14 @@ RUN = ROOT / '.run'
 CACHE = RUN / 'cache'
 #: The Python environment that tools/install makes.
 VENV = RUN / 'venv'
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time; ``path`` is the lock's file, in a directory that exists."""
+    with path.open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def venv_command(name: str) -> str:

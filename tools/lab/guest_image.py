@@ -9,9 +9,8 @@ The result is kept in ``.run/cache`` under the hash of what it was made of.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import contextlib
-import fcntl
 import hashlib
 from pathlib import Path
 import re
@@ -76,20 +75,12 @@ def build() -> Path:
     images = checkout.CACHE / 'guest'
     images.mkdir(parents=True, exist_ok=True)
     image = images / f'guest-{hash_of_inputs()}.qcow2'
-    with locked(images / '.lock'):
+    with checkout.locked(images / '.lock'):
         if not image.exists():
             with tempfile.TemporaryDirectory(dir=images) as scratch:
                 build_in(Path(scratch), image)
             remove_others(image)
     return image
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """One build at a time."""
-    with path.open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def hash_of_inputs() -> str:

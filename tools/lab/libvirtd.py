@@ -7,6 +7,7 @@ Sources: the comments of Debian's qemu.conf, libvirtd.conf and virtlogd.conf.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 import shutil
 
@@ -58,9 +59,11 @@ def start(sandbox: Sandbox) -> None:
     Raises SandboxError with the end of the log.
     """
     configure(sandbox)
-    restore_capabilities(sandbox)
+    with locked_cache():
+        restore_capabilities(sandbox)
     start_daemons(sandbox)
-    save_capabilities(sandbox)
+    with locked_cache():
+        save_capabilities(sandbox)
 
 
 def start_daemons(sandbox: Sandbox) -> None:
@@ -116,6 +119,12 @@ def copy_in(sandbox: Sandbox, source: Path, target: str) -> None:
     shutil.rmtree(exchange)
 
 
+def locked_cache() -> contextlib.AbstractContextManager[None]:
+    """While it is copied, no other test replaces it."""
+    checkout.CACHE.mkdir(parents=True, exist_ok=True)
+    return checkout.locked(checkout.CACHE / f'.{CACHE_PREFIX}lock')
+
+
 def capabilities_cache(sandbox: Sandbox) -> Path:
     """Where they are kept for the next sandbox with the same kernel."""
     return checkout.CACHE / f'{CACHE_PREFIX}{sandbox.output("uname", "-r").strip()}'
@@ -141,7 +150,4 @@ def save_capabilities(sandbox: Sandbox) -> None:
     shutil.copytree(exchange, new)
     shutil.rmtree(exchange)
     shutil.rmtree(cache, ignore_errors=True)
-    try:
-        new.rename(cache)
-    except OSError:  # another sandbox was quicker; its copy is as good
-        shutil.rmtree(new)
+    new.rename(cache)

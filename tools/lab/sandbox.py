@@ -10,10 +10,9 @@ sides may write.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import contextlib
 from dataclasses import dataclass
-import fcntl
 import json
 import os
 from pathlib import Path
@@ -125,12 +124,9 @@ class Sandbox:
             self._stop()
             self._remove_files()
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> contextlib.AbstractContextManager[None]:
         STATES.mkdir(parents=True, exist_ok=True)
-        with (STATES / '.lock').open('w') as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        return checkout.locked(STATES / '.lock')
 
     def _start_init(self, kvm: bool) -> str:
         plan = {
