@@ -22,7 +22,7 @@ left out or rewritten, and why:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 import json
 import re
 from typing import Any
@@ -163,12 +163,16 @@ def list_sysctls(sandbox: Sandbox) -> Iterable[str]:
 
 def list_nft(sandbox: Sandbox) -> Iterable[str]:
     text = sandbox.run(['nft', '-j', 'list', 'ruleset'], check=False).stdout
-    return describe_nft(json.loads(text)['nftables'] if text.strip() else [])
+    devices = {link['ifname'] for link in ask_json(sandbox, 'ip', '-j', 'link', 'show')}
+    return describe_nft(json.loads(text)['nftables'] if text.strip() else [], devices)
 
 
-def describe_nft(items: Sequence[dict[str, Any]]) -> list[str]:
-    """A line for each object of ``nft -j list ruleset`` that somebody wants to be there."""
-    objects = [(kind, body) for item in items for kind, body in item.items()]
+def describe_nft(items: Sequence[dict[str, Any]], devices: Collection[str] = ()) -> list[str]:
+    """A line for each object of ``nft -j list ruleset`` that somebody wants to be there. What has
+    been dropped on one of ``devices``, those that are there, is no such object."""
+    objects = [
+        (kind, without_drops(body, devices)) for item in items for kind, body in item.items()
+    ]
     used = {chain_key(body, 'chain') for kind, body in objects if kind == 'rule'}
     kept = [
         (kind, strip_volatile(body))
@@ -183,6 +187,15 @@ def describe_nft(items: Sequence[dict[str, Any]]) -> list[str]:
         if kind == 'table' and (body['family'], body['name']) in tables
     ]
     return [f'{kind} {compact(body)}' for kind, body in kept]
+
+
+def without_drops(body: dict[str, Any], devices: Collection[str]) -> dict[str, Any]:
+    """The set of drops, whose elements are a device and a reason, without those of devices."""
+    if body.get('name') != 'drops' or 'elem' not in body:
+        return body
+    gone = [one for one in body['elem'] if one['elem']['val']['concat'][0] not in devices]
+    others = {key: value for key, value in body.items() if key != 'elem'}
+    return others | {'elem': gone} if gone else others
 
 
 def chain_key(body: dict[str, Any], name: str) -> tuple[str, str, str]:

@@ -160,6 +160,19 @@ def test_nft_chains_that_tools_make_by_themselves_do_not_count() -> None:
     assert len(inventory.describe_nft([*items, nft_chain('nat', 'FORWARD', 'drop')])) == 2
 
 
+def test_drops_of_a_nic_that_is_there_are_no_trace() -> None:
+    def drops(*devices: str) -> list[dict[str, Any]]:
+        found = [{'elem': {'val': {'concat': [device, 2]}}} for device in devices]
+        body = {'family': 'bridge', 'table': 'nova', 'name': 'drops'}
+        return [{'set': body | ({'elem': found} if found else {})}]
+
+    none = inventory.describe_nft(drops())
+    assert inventory.describe_nft(drops('tap1'), {'tap1'}) == none
+    (found,) = inventory.describe_nft(drops('tap1', 'tap2'), {'tap1'})
+    assert 'tap2' in found
+    assert 'tap1' not in found
+
+
 def test_configuration_of_separate_processes() -> None:
     settings = compute.Settings(
         transport_url='rabbit://', extra={'DEFAULT': {'my_ip': '10.0.0.1'}, 'x': {'y': 'z'}}
