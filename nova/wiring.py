@@ -55,6 +55,10 @@ def configure(
 
 
 def build_network_api(conf: Any) -> network_api.API:
+    """What commands and services ask about networks, as the options say.
+
+    :raises InvalidCidr: ``[network] project_ranges`` has what is no range.
+    """
     floating = floating_ips.API(
         quotas=quota.from_conf(conf),
         refresh=network_rpcapi.NetworkAPI().setup_networks_on_host,

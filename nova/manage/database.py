@@ -20,12 +20,14 @@ _FLAVORS = (
 
 
 def add_verbs(noun: argparse.ArgumentParser) -> None:
+    """Add the verbs of this noun, with their arguments, to the command line."""
     verbs = Verbs(noun)
     verbs.add('sync', sync, 'bring the schema up to date; a new database gets flavors')
     verbs.add('version', version, 'print the revision of the schema')
 
 
 def sync(_conf: Any, _arguments: argparse.Namespace) -> None:
+    """Bring the schema up to date; a database that was empty gets flavors."""
     database = session.database()
     new = migration.current(database) is None
     migration.sync(database)
@@ -38,4 +40,5 @@ def sync(_conf: Any, _arguments: argparse.Namespace) -> None:
 
 
 def version(_conf: Any, _arguments: argparse.Namespace) -> None:
+    """Print the revision of the schema, or ``empty``."""
     print(migration.current(session.database()) or 'empty')

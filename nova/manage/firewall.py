@@ -34,6 +34,7 @@ class Nic:
 
 
 def add_verbs(noun: argparse.ArgumentParser) -> None:
+    """Add the verbs of this noun, with their arguments, to the command line."""
     verbs = Verbs(noun)
     show_parser = verbs.add('show', show, "print the effective rules of a server's NICs")
     why_parser = verbs.add('why', why, 'say which rule lets a packet pass or drops it')
@@ -59,6 +60,10 @@ def add_verbs(noun: argparse.ArgumentParser) -> None:
 
 
 def show(conf: Any, arguments: argparse.Namespace) -> None:
+    """Print what each NIC of a server may do, and whether it is in force.
+
+    :raises InstanceNotFound:
+    """
     instance = find_server(arguments.server)
     nics = load_nics(conf, instance)
     host = HostView.of(conf, instance)
@@ -71,6 +76,12 @@ def show(conf: Any, arguments: argparse.Namespace) -> None:
 
 
 def why(conf: Any, arguments: argparse.Namespace) -> None:
+    """Print which rule lets a packet of a NIC pass or drops it.
+
+    :raises InstanceNotFound:
+    :raises VifNotFound:
+    :raises InvalidInput: with the part of the packet that is wrong.
+    """
     instance = find_server(arguments.server)
     nic = choose_nic(load_nics(conf, instance), arguments.nic)
     packet = explain.parse_packet(

@@ -12,6 +12,7 @@ from nova.network import floating_ips
 
 
 def add_verbs(noun: argparse.ArgumentParser) -> None:
+    """Add the verbs of this noun, with their arguments, to the command line."""
     verbs = Verbs(noun)
     create = verbs.add('create', create_addresses, 'add addresses to a pool')
     create.add_argument('--pool', default='nova', help='default: nova')
@@ -22,14 +23,25 @@ def add_verbs(noun: argparse.ArgumentParser) -> None:
 
 
 def create_addresses(_conf: Any, arguments: argparse.Namespace) -> None:
+    """Add all addresses of a range to a pool.
+
+    :raises InvalidName:
+    :raises InvalidCidr:
+    :raises FloatingIpExists: then none of them is added.
+    """
     db.floating_ips_create(*floating_ips.plan_pool(arguments.pool, arguments.range))
 
 
 def list_addresses(_conf: Any, arguments: argparse.Namespace) -> None:
+    """Print all floating IPs, and who has them."""
     columns = ('address', 'pool', 'project_id', 'fixed_ip', 'instance_uuid')
     rows = [{column: getattr(one, column) for column in columns} for one in db.floating_ip_list()]
     output.print_rows(arguments, columns, rows)
 
 
 def delete_address(_conf: Any, arguments: argparse.Namespace) -> None:
+    """Remove a floating IP that no project holds.
+
+    :raises FloatingIpNotFound: there is none that no project holds.
+    """
     db.floating_ip_delete(arguments.address)

@@ -35,6 +35,7 @@ _COLUMNS = (
 
 
 def add_verbs(noun: argparse.ArgumentParser) -> None:
+    """Add the verbs of this noun, with their arguments, to the command line."""
     verbs = Verbs(noun)
     _add_create(verbs)
     add = verbs.add('add', add_network, 'give a project a network that no project has')
@@ -155,6 +156,10 @@ def _add_modify(verbs: Verbs) -> None:
 
 
 def create_network(conf: Any, arguments: argparse.Namespace) -> None:
+    """Make a network, or carve several, and print what was made.
+
+    :raises InvalidCidr: or another error that names the field; then nothing was made.
+    """
     spec = network_api.NetworkSpec(
         label=arguments.label,
         cidr=arguments.range,
@@ -187,11 +192,17 @@ def create_network(conf: Any, arguments: argparse.Namespace) -> None:
 
 
 def add_network(conf: Any, arguments: argparse.Namespace) -> None:
+    """Give a project a network that no project has."""
     network = _networks(conf).add_network_to_project(arguments.network, arguments.project)
     output.print_values(arguments, dataclasses.asdict(network))
 
 
 def modify_network(conf: Any, arguments: argparse.Namespace) -> None:
+    """Change a network, and print it; what is not named stays.
+
+    :raises NetworkNotFound:
+    :raises NetworkInUse: NICs would be left behind.
+    """
     changes = {
         field: getattr(arguments, field)
         for field in ('label', 'mtu', 'gateway', 'host')
@@ -215,21 +226,32 @@ def _rows(networks: Sequence[records.Network]) -> list[dict[str, Any]]:
 
 
 def list_networks(conf: Any, arguments: argparse.Namespace) -> None:
+    """Print all networks."""
     found = _networks(conf).list_networks(nova_context.service_context())
     output.print_rows(arguments, _COLUMNS, _rows(found))
 
 
 def show_network(conf: Any, arguments: argparse.Namespace) -> None:
+    """Print a network.
+
+    :raises NetworkNotFound:
+    """
     networks = _networks(conf)
     network = networks.get_network(nova_context.service_context(), arguments.network)
     output.print_values(arguments, dataclasses.asdict(network))
 
 
 def delete_network(conf: Any, arguments: argparse.Namespace) -> None:
+    """Delete a network.
+
+    :raises NetworkNotFound:
+    :raises NetworkInUse: a NIC is on it.
+    """
     _networks(conf).delete_network(arguments.network)
 
 
 def draw_topology(conf: Any, arguments: argparse.Namespace) -> None:
+    """Print a picture of hosts, networks and instances."""
     servers = {i.uuid: (i.display_name, i.host) for i in db.instance_list()}
     render = {
         'text': picture.render_text,

@@ -13,6 +13,7 @@ from nova.manage.verbs import Verbs
 
 
 def add_verbs(noun: argparse.ArgumentParser) -> None:
+    """Add the verbs of this noun, with their arguments, to the command line."""
     verbs = Verbs(noun)
     verbs.add('list', list_services, 'list the services and whether they are up')
     enable = verbs.add('enable', enable_service, 'let a service have new work again')
@@ -27,6 +28,7 @@ def add_verbs(noun: argparse.ArgumentParser) -> None:
 
 
 def list_services(conf: Any, arguments: argparse.Namespace) -> None:
+    """Print all services, and whether they have reported lately."""
     columns = ('binary', 'host', 'status', 'state', 'last_seen_at')
     now = liveness.now()
     rows = [
@@ -43,10 +45,12 @@ def list_services(conf: Any, arguments: argparse.Namespace) -> None:
 
 
 def enable_service(_conf: Any, arguments: argparse.Namespace) -> None:
+    """Let a service have new work again."""
     db.service_set_disabled(arguments.host, arguments.binary, False)
 
 
 def disable_service(_conf: Any, arguments: argparse.Namespace) -> None:
+    """Keep new work from a service."""
     db.service_set_disabled(arguments.host, arguments.binary, True, arguments.reason)
 
 

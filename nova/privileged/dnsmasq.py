@@ -17,7 +17,6 @@ from nova import privileged
 from nova.privileged import programs
 
 _PROGRAM = 'dnsmasq'
-#: Not from the environment, which sudo may or may not have cleaned.
 _START_TIMEOUT_S, _STOP_TIMEOUT_S = 30, 5
 #: dnsmasq needs an inotify instance each, and Linux gives root 128 in all (man 7 inotify).
 _INOTIFY_INSTANCES = pathlib.Path('/proc/sys/fs/inotify/max_user_instances')

@@ -108,8 +108,7 @@ def _names() -> set[str]:
 
 def _is_equal(name: str, kind: str, version: int, entries: Iterable[str]) -> bool:
     """By what ipset prints of both, who has names and ranges of its own for what it is told."""
-    lines = list(_render(name, kind, version, entries))[1:-2]
-    new = lines[0].split()[1]
+    new, lines = _render_beside(name, kind, version, entries)
     programs.run('ipset', 'restore', text='\n'.join(lines) + '\n')
     try:
         return _print_entries(name) == _print_entries(new)
@@ -124,17 +123,23 @@ def _print_entries(name: str) -> set[str]:
 
 def _render(name: str, kind: str, version: int, entries: Iterable[str]) -> Iterable[str]:
     """Lines of ``ipset restore``."""
+    new, lines = _render_beside(name, kind, version, entries)
+    yield f'create {name} {_kind_text(name, kind, version)} -exist'
+    yield from lines
+    yield f'swap {new} {name}'
+    yield f'destroy {new}'
+
+
+def _render_beside(
+    name: str, kind: str, version: int, entries: Iterable[str]
+) -> tuple[str, list[str]]:
+    """The name of a set that has the entries while ``name`` is as it was, and its lines."""
     _check_name(name)
     kind_text = _kind_text(name, kind, version)
     # One for each type: what a failure leaves behind is of the type that is wanted next.
     new = f'nova-new-{_KINDS[kind]}{version}'
-    yield f'create {name} {kind_text} -exist'
-    yield f'create {new} {kind_text} -exist'
-    yield f'flush {new}'
-    for entry in entries:
-        yield f'add {new} {_checked_entry(name, entry)} -exist'
-    yield f'swap {new} {name}'
-    yield f'destroy {new}'
+    adds = [f'add {new} {_checked_entry(name, entry)} -exist' for entry in entries]
+    return new, [f'create {new} {kind_text} -exist', f'flush {new}', *adds]
 
 
 def _kind_text(name: str, kind: str, version: int) -> str:

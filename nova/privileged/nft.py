@@ -84,7 +84,10 @@ def counters() -> dict[str, int]:
 @privileged.network.entrypoint
 def counted_elements(name: str) -> list[tuple[str, int, int]]:
     """What the elements of a set of the table ``nova`` of bridges have counted whose keys are a
-    device and a number: device, number, packets."""
+    device and a number: device, number, packets. Nothing if there is no such set.
+
+    :raises OSError: EPERM, the name is none of a set.
+    """
     found = []
     for item in _listing(f'list set bridge nova {_checked_name(name)}'):
         for entry in item.get('set', {}).get('elem', ()):

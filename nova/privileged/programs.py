@@ -6,7 +6,8 @@ from collections.abc import Collection
 import errno
 import subprocess
 
-#: Where programs are looked for, whatever the environment of the service says.
+#: Where programs are looked for: not what the environment says, which sudo may or may not have
+#: cleaned.
 _SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 
@@ -38,9 +39,11 @@ def run(
     """Run a program to its end; returns what it printed.
 
     :param accepted: the exit codes that are none of an error.
-    :raises OSError: as for :func:`start`; EIO, another exit code, with what it said.
+    :raises OSError: as for :func:`start`; EIO, another exit code, with what it said, or with the
+        code if it said nothing.
     """
     done = start(*command, text=text, timeout_s=timeout_s)
     if done.returncode not in accepted:
-        raise OSError(errno.EIO, f'{command[0]}: {done.stderr.strip()}'[:2000])
+        reason = done.stderr.strip() or f'it ended with {done.returncode}'
+        raise OSError(errno.EIO, f'{command[0]}: {reason}'[:2000])
     return done.stdout
