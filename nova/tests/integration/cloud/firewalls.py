@@ -9,7 +9,7 @@ import re
 import subprocess
 from typing import Any
 
-from lab import compute, libvirtd
+from lab import compute, libvirtd, links
 from lab.daemon import Daemon
 from nova.network.firewall import rules
 from nova.tests.integration.cloud import clouds
@@ -163,6 +163,8 @@ def bystander(cloud: clouds.Cloud, bridge: str) -> Iterator[str]:
         for end in (device, ends[1]):
             cloud.sandbox.run(['ip', 'link', 'set', end, 'addrgenmode', 'none', 'up'])
         cloud.sandbox.run(['ip', 'link', 'set', ends[1], 'master', bridge])
+        links.wait_up(device, cloud.sandbox.output)
+        links.wait_up(ends[1], cloud.sandbox.output)
         yield device
     finally:
         cloud.sandbox.run(['ip', 'link', 'del', device])

@@ -64,8 +64,8 @@ def test_families_and_kinds_in_one_guest(
             assert sorted(a for a in seen if not a.startswith('fe80:')) == sorted(addresses)
         assert [route.split()[4] for route in report.default_routes(6)] == ['eth1']
         assert [route.split()[4] for route in report.default_routes(4)] == ['eth0']
-        assert console.run('ping -6 -c 1 -W 3 fd00:61::1').code == 0
-        assert console.run('ping -6 -c 1 -W 3 fd00:63::1').code == 0
+        assert console.run('ping -6 -c 1 -W 5 fd00:61::1').code == 0
+        assert console.run('ping -6 -c 1 -W 5 fd00:63::1').code == 0
     server.delete()
 
 

@@ -146,7 +146,7 @@ def test_a_deaf_guest_keeps_its_nic_and_its_address(cloud: clouds.Cloud) -> None
 def test_further_addresses(cloud: clouds.Cloud) -> None:
     def pings(source: str) -> bool:
         gateway = cloud.networks['net-a']['gateway']
-        return console.run(f'ping -c 1 -W 2 -I {source} {gateway}').code == 0
+        return console.run(f'ping -c 1 -W 3 -I {source} {gateway}').code == 0
 
     with guest(cloud, 'net-a') as (server, console):
         own = str(report(console, 1).nics[0].address)

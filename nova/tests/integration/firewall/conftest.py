@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -22,7 +23,7 @@ import time
 from pyroute2 import netns
 import pytest
 
-from lab import sandbox
+from lab import links, sandbox
 from nova import privileged
 from nova.network.firewall import driver as firewall_driver
 from nova.network.firewall import iptables, nftables, rules
@@ -85,7 +86,7 @@ class Port:
                 found.append(frame)
         return found
 
-    def until(self, last: bytes, timeout_s: float = 2) -> list[bytes]:
+    def until(self, last: bytes, timeout_s: float = 20) -> list[bytes]:
         """What comes before ``last``."""
         found: list[bytes] = []
         end = time.monotonic() + timeout_s
@@ -154,6 +155,8 @@ class World:
         for where, name in ((inner, far), (self.host, device)):
             run('ip', '-n', where, 'link', 'set', name, 'addrgenmode', 'none')
             run('ip', '-n', where, 'link', 'set', name, 'up')
+        self._wait_up(inner, far)
+        self._wait_up(self.host, device)
         made = Port(device, far, self._listen(inner, far))
         self.plugged(device)
         early(made)
@@ -169,6 +172,12 @@ class World:
             run('ip', '-n', where, 'link', 'set', end, 'addrgenmode', 'none')
             run('ip', '-n', where, 'link', 'set', end, 'up')
             run('ip', '-n', where, 'link', 'set', end, 'master', bridge)
+        for where in (self.host, other.host):
+            self._wait_up(where, end)
+
+    @staticmethod
+    def _wait_up(where: str, device: str) -> None:
+        links.wait_up(device, functools.partial(run, 'ip', 'netns', 'exec', where))
 
     def ear(self, device: str) -> Port:
         """What passes a device of the host itself; on a bridge, what the host gets to hear."""

@@ -529,13 +529,13 @@ def test_a_bridge_that_comes_back_is_known_anew(scene: Scene) -> None:
         run('ip', 'neigh', 'replace', *known)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as service:
             service.bind(('10.0.0.1', 53))
-            service.settimeout(2)
+            service.settimeout(10)
             question = packets.frame(nic.first_hop.mac, asked, scene.macs[nic.bridge])
             scene.ports[nic.device].send(question)
             heard, asker = service.recvfrom(100)
             assert heard == b'who?'
             service.sendto(b'the host', asker)
-        assert wait_until(hears, 2)
+        assert wait_until(hears, 10)
         scene.driver.remove(NAME)
         for device in (nic.device, nic.bridge):
             run('ip', 'link', 'del', device)

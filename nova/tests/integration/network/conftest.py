@@ -24,6 +24,7 @@ from typing import Any
 from pyroute2 import netns
 import pytest
 
+from lab import links
 from nova import privileged
 import nova.conf
 from nova.network import topology
@@ -69,24 +70,36 @@ def _prerequisites() -> None:
         pytest.skip(f'needs {", ".join(missing)}')
 
 
-class Guest:
+class Machine:
+    """A namespace."""
+
+    def __init__(self) -> None:
+        self.name = f'nt-{secrets.token_hex(4)}'
+        run('ip', 'netns', 'add', self.name)
+
+    def run(self, *command: str, check: bool = True) -> str:
+        return run('ip', 'netns', 'exec', self.name, *command, check=check)
+
+    def remove(self) -> None:
+        run('ip', 'netns', 'del', self.name)
+
+
+class Guest(Machine):
     """A namespace with one interface, ``eth0``, in a bridge of the host."""
 
     def __init__(self, folder: pathlib.Path, bridge: str, mac: str) -> None:
-        self.name = f'nt-{secrets.token_hex(4)}'
+        super().__init__()
         self.port = f'p{secrets.token_hex(4)}'
         self._events = folder / f'{self.name}.events'
         self._script = folder / f'{self.name}.sh'
         self._script.write_text(_SCRIPT.replace('EVENTS', str(self._events)))
         self._script.chmod(0o755)
-        run('ip', 'netns', 'add', self.name)
         peer = ('peer', 'name', 'eth0', 'address', mac, 'netns', self.name)
         run('ip', 'link', 'add', self.port, 'type', 'veth', *peer)
         run('ip', 'link', 'set', self.port, 'master', bridge, 'up')
         self.run('ip', 'link', 'set', 'eth0', 'up')
-
-    def run(self, *command: str, check: bool = True) -> str:
-        return run('ip', 'netns', 'exec', self.name, *command, check=check)
+        links.wait_up('eth0', self.run)
+        links.wait_up(self.port, run)
 
     def lease(self, tries: int = 3) -> dict[str, str] | None:
         """What the DHCP client was given; None when nobody answered."""
@@ -123,7 +136,7 @@ class Guest:
 
     def remove(self) -> None:
         run('ip', 'link', 'del', self.port, check=False)
-        run('ip', 'netns', 'del', self.name)
+        super().remove()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -196,9 +196,7 @@ def test_a_guest_reaches_the_gateway_and_only_the_gateway_network_is_forwarded(
 
     inside = guest(A.bridge, two.mac)
     assert inside.lease() is not None
-    assert '1 received' in inside.run('ping', '-c1', '-W2', '10.0.0.1', check=False) or (
-        '1 packets received' in inside.run('busybox', 'ping', '-c1', '-W2', '10.0.0.1')
-    )
+    inside.run('busybox', 'ping', '-c', '1', '-W', '5', '10.0.0.1')
     forwarding = {
         name: pathlib.Path(f'/proc/sys/net/ipv4/conf/{name}/forwarding').read_text().strip()
         for name in (closed.bridge, A.bridge)

@@ -79,7 +79,7 @@ def test_a_guest_makes_the_address_that_the_database_says(
 
     assert wait_for(lambda: global_addresses(first)) == {one.addresses[-1]}
     assert wait_for(lambda: default_routes(first)) == [model.router_link_local(on.uuid)]
-    first.run('busybox', 'ping', '-6', '-c1', '-W2', str(on.gateway_v6))
+    first.run('busybox', 'ping', '-6', '-c1', '-W5', str(on.gateway_v6))
     if cidr is not None:
         assert (first.lease() or {})['ip'] == one.addresses[0]
 
@@ -91,7 +91,7 @@ def test_a_network_without_a_gateway_gives_no_default_route(host: Host, guest: M
     first = guest(on.bridge, one.mac)
 
     assert wait_for(lambda: global_addresses(first)) == {one.addresses[-1]}
-    first.run('busybox', 'ping', '-6', '-c1', '-W2', 'fd00::1')
+    first.run('busybox', 'ping', '-6', '-c1', '-W5', 'fd00::1')
     assert default_routes(first) == []
 
 

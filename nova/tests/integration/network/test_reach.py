@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-import secrets
 
 import pytest
 
+from lab import links
 from nova.db import records
 from nova.network import model, reach
 from nova.network.linux import nat
 from nova.privileged import nft
-from nova.tests.integration.network.conftest import Guest, Host, run
+from nova.tests.integration.network.conftest import Guest, Host, Machine, run
 from nova.tests.unit.network import samples
 
 pytestmark = pytest.mark.root
@@ -39,8 +39,8 @@ def make(host: Host, guest: MakeGuest, nic: records.Vif) -> Guest:
     return made
 
 
-def reaches(guest: Guest, address: str) -> bool:
-    done = guest.run('busybox', 'ping', '-c', '1', '-W', '1', address, check=False)
+def reaches(guest: Machine, address: str) -> bool:
+    done = guest.run('busybox', 'ping', '-c', '1', '-W', '3', address, check=False)
     return '1 packets received' in done
 
 
@@ -109,25 +109,14 @@ def test_a_pair_that_the_operator_allows(host: Host, guest: MakeGuest) -> None:
 
 
 def test_guests_leave_by_the_egress_interface_under_its_address(
-    host: Host, guest: MakeGuest
+    host: Host, guest: MakeGuest, world: Machine
 ) -> None:
     """Who is outside has no route to the networks; only A has an egress."""
-    world = f'nt-{secrets.token_hex(4)}'
-    run('ip', 'netns', 'add', world)
-    try:
-        peer = ('peer', 'name', 'eth0', 'netns', world)
-        run('ip', 'link', 'add', 'uplink', 'type', 'veth', *peer)
-        run('ip', 'address', 'add', '192.0.2.1/24', 'dev', 'uplink')
-        run('ip', 'link', 'set', 'uplink', 'up')
-        run('ip', '-n', world, 'address', 'add', '192.0.2.9/24', 'dev', 'eth0')
-        run('ip', '-n', world, 'link', 'set', 'eth0', 'up')
-        apply(host, egress={A.label: 'uplink'})
-        one, other = make(host, guest, NICS[0]), make(host, guest, NICS[1])
+    apply(host, egress={A.label: 'uplink'})
+    one, other = make(host, guest, NICS[0]), make(host, guest, NICS[1])
 
-        assert reaches(one, '192.0.2.9')
-        assert not reaches(other, '192.0.2.9')
-    finally:
-        run('ip', 'netns', 'del', world)
+    assert reaches(one, '192.0.2.9')
+    assert not reaches(other, '192.0.2.9')
 
 
 def test_a_table_of_the_operators_stays(host: Host) -> None:
@@ -165,19 +154,19 @@ def test_a_new_start_repairs_the_table(host: Host) -> None:
 
 
 @pytest.fixture
-def world(host: Host) -> Iterator[Guest]:
+def world(host: Host) -> Iterator[Machine]:
     """Somebody outside, 192.0.2.9, beyond the host's interface ``uplink``."""
-    made = Guest.__new__(Guest)
-    made.name = f'nt-{secrets.token_hex(4)}'
-    run('ip', 'netns', 'add', made.name)
+    made = Machine()
     peer = ('peer', 'name', 'eth0', 'netns', made.name)
     run('ip', 'link', 'add', 'uplink', 'type', 'veth', *peer)
     run('ip', 'address', 'add', '192.0.2.1/24', 'dev', 'uplink')
     run('ip', 'link', 'set', 'uplink', 'up')
     made.run('ip', 'address', 'add', '192.0.2.9/24', 'dev', 'eth0')
     made.run('ip', 'link', 'set', 'eth0', 'up')
+    links.wait_up('eth0', made.run)
+    links.wait_up('uplink', run)
     yield made
-    run('ip', 'netns', 'del', made.name)
+    made.remove()
 
 
 def floating(number: int, nic: records.Vif | None) -> records.FloatingIp:
@@ -198,7 +187,7 @@ def with_floating(*leads: records.FloatingIp) -> reach.Reach:
 
 
 def test_a_floating_ip_leads_to_its_guest_and_the_guest_leaves_under_it(
-    host: Host, guest: MakeGuest, world: Guest
+    host: Host, guest: MakeGuest, world: Machine
 ) -> None:
     forwarding = apply(host)
     one = make(host, guest, NICS[0])
@@ -212,7 +201,7 @@ def test_a_floating_ip_leads_to_its_guest_and_the_guest_leaves_under_it(
     assert reaches(make(host, guest, NICS[2]), '192.0.2.101')
 
 
-def test_nothing_of_a_floating_ip_is_left(host: Host, guest: MakeGuest, world: Guest) -> None:
+def test_nothing_of_a_floating_ip_is_left(host: Host, guest: MakeGuest, world: Machine) -> None:
     forwarding = apply(host)
     make(host, guest, NICS[0])
     before = host.addresses('uplink')
@@ -229,7 +218,7 @@ def test_nothing_of_a_floating_ip_is_left(host: Host, guest: MakeGuest, world: G
     assert not reaches(world, '192.0.2.101')
 
 
-def test_it_goes_over_to_another_guest(host: Host, guest: MakeGuest, world: Guest) -> None:
+def test_it_goes_over_to_another_guest(host: Host, guest: MakeGuest, world: Machine) -> None:
     """The neighbour's cache is told, and no connection still leads to the old guest."""
     forwarding = apply(host)
     one, other = make(host, guest, NICS[0]), make(host, guest, NICS[1])

@@ -10,6 +10,7 @@ import threading
 import netaddr
 import pytest
 
+from lab import links
 from lab.guest_console import Console
 from nova.tests.integration.virt.conftest import Bench
 
@@ -169,6 +170,8 @@ def test_what_reaches_a_guest(bench: Bench, guest: Console, tap: str) -> None:
     lines.append(digits(LAST))
     bench.shell('ip link add out0 type veth peer name out1')
     bench.shell('ip link set out1 master br100 up; ip link set out0 up')
+    links.wait_up('out0', bench.sandbox.output)
+    links.wait_up('out1', bench.sandbox.output)
     try:
         with bench.frames('watch', tap) as watcher, bench.frames('send', 'out0') as sender:
             assert watcher.stdout is not None
@@ -186,5 +189,5 @@ def test_what_reaches_a_guest(bench: Bench, guest: Console, tap: str) -> None:
 
 
 def test_the_guest_reaches_its_gateway(guest: Console) -> None:
-    assert guest.run('ping -c 1 -W 3 10.0.0.1').code == 0
-    assert guest.run('ping -c 1 -W 3 10.1.0.1').code == 0
+    assert guest.run('ping -c 1 -W 5 10.0.0.1').code == 0
+    assert guest.run('ping -c 1 -W 5 10.1.0.1').code == 0
