@@ -94,10 +94,13 @@ def is_gateway(network: records.NewNetwork) -> bool:
 
 
 def server_address_v6(network: records.NewNetwork) -> str | None:
-    """The address that our host has in the IPv6 range, if it serves it: the gateway's, else the
-    first; where every host serves, one of its own."""
-    if network.cidr_v6 is None or network.ipv6_mode is None:
+    """The address that our host has in the IPv6 range, if it serves it: the gateway's, else, if it
+    announces the range, the first; where every host serves, one of its own. A flat network is
+    served by nobody."""
+    if network.cidr_v6 is None or network.kind is model.NetworkKind.FLAT:
         return None
+    if network.ipv6_mode is None:
+        return network.gateway_v6
     if isinstance(network, records.Network) and network.multi_host:
         return model.host_address_v6(network.cidr_v6, _key(network))
     return network.gateway_v6 or str(netaddr.IPNetwork(network.cidr_v6)[1])

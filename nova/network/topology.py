@@ -191,7 +191,7 @@ def _plan_network(
         address=_with_prefix(info.server_address(network), network.cidr),
         forwards=info.is_gateway(network),
         dhcp=server,
-        serves_dhcp=network.dhcp_server is not None or server_v6 is not None,
+        serves_dhcp=network.dhcp_server is not None or network.ipv6_mode is not None,
         addresses_v6=tuple(
             f'{address}/64'
             for address in (info.router_link_local(network), server_v6)

@@ -253,12 +253,12 @@ class NWFilterFirewall:
         with self._lock:
             is_changed = self._tracking.ensure()
             is_changed |= self._from_host.repair()
-            lost = self._lost(self._wanted.nics.values())
+            lost, unbound = self._lost(self._wanted.nics.values())
             # A filter that is defined again as it is libvirt leaves alone.
             self._repairs.update(lost)
             self._is_settled = False
             self._follow(self._wanted, '')
-            return is_changed or bool(lost)
+            return self._bind(unbound) or is_changed or bool(lost)
 
     def holds(self, nic: rules.NicPolicy, ruleset: rules.Ruleset) -> bool:
         names = self._host.filter_names()
@@ -290,16 +290,27 @@ class NWFilterFirewall:
             for device in sorted(gone):
                 self._forget_tap(device)
 
-    def _lost(self, nics: Iterable[rules.NicPolicy]) -> set[str]:
-        """The devices of those that libvirt has put a filter in force for, and whose rules are not
-        there all the same. NICs come and go while it is looked for them: one whose rules libvirt
-        was busy with at the first look has them at the second, or is gone."""
+    def _lost(self, nics: Iterable[rules.NicPolicy]) -> tuple[set[str], set[str]]:
+        """The devices of those whose rules are not there: for which libvirt has put a filter in
+        force all the same, and for which it has not. NICs come and go while it is looked for them:
+        one whose rules libvirt was busy with at the first look has them at the second, or is gone.
+        """
         known = {nic.device: nic for nic in nics}
         suspects = self._tracking.lost(known.values())
         if not suspects:
-            return set()
+            return set(), set()
         filtered = self._host.filtered_devices()
-        return filtered & self._tracking.lost([known[device] for device in sorted(suspects)])
+        lost = self._tracking.lost([known[device] for device in sorted(suspects)])
+        return lost & filtered, lost - filtered
+
+    def _bind(self, devices: Iterable[str]) -> bool:
+        """Whether the filter of one of these was taken away, and is in force again. Others are
+        plugged in or out just now."""
+        owners = self._wanted.owners
+        bound = [d for d in sorted(devices) if self._host.filter_again(owners[d], d)]
+        if bound:
+            LOG.warning('Somebody had taken the filters of %s away.', ', '.join(bound))
+        return bool(bound)
 
     # --- what is wanted
 

@@ -17,6 +17,7 @@ from oslo_log import log as logging
 
 from nova import exception
 from nova.db import records
+from nova.virt.libvirt import bindings
 from nova.virt.libvirt import offload as offloading
 
 LOG = logging.getLogger(__name__)
@@ -230,6 +231,32 @@ class Host:
         bindings = self._call('list the NICs with filters', lambda c: c.listAllNWFilterBindings())
         return {str(binding.portDev()) for binding in bindings}
 
+    def filter_again(self, name: str, device: str) -> bool:
+        """Put the filter in force again that a running domain names for a device, and that somebody
+        has taken away.
+
+        A domain that starts or is about to end is left alone: libvirt itself makes and removes what
+        is in force then.
+
+        :returns: whether it was done.
+        """
+
+        def bind(connection: Any) -> bool:
+            domain = connection.lookupByName(name)
+            xml = _bindings_of(domain).get(device)
+            if xml is None:
+                return False
+            made = connection.nwfilterBindingCreateXML(xml)
+            if device in _bindings_of(domain):
+                return True
+            made.delete()  # the NIC went meanwhile
+            return False
+
+        try:
+            return self._call_for_rules(f'filter {device} again', bind)
+        except exception.DomainNotFound:
+            return False
+
     # --- the connection
 
     def _call_for_rules(self, action: str, function: Callable[[Any], T]) -> T:
@@ -268,6 +295,14 @@ class Host:
             if self._connection is None or not _is_alive(self._connection):
                 self._connection = self._offload(self._open, self._uri)
             return self._connection
+
+
+def _bindings_of(domain: Any) -> dict[str, str]:
+    """Of a domain that libvirt is busy with starting there are none."""
+    state, reason = domain.state()
+    runs = state == libvirt.VIR_DOMAIN_RUNNING
+    waits = state == libvirt.VIR_DOMAIN_PAUSED and reason != libvirt.VIR_DOMAIN_PAUSED_STARTING_UP
+    return bindings.render_bindings(str(domain.XMLDesc(0))) if runs or waits else {}
 
 
 def _is_alive(connection: Any) -> bool:

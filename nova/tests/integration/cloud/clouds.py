@@ -230,7 +230,7 @@ class Cloud:
         def is_forgotten() -> bool:
             return network['bridge'] not in self.sandbox.output('nft', 'list', 'ruleset')
 
-        assert wait_until(is_forgotten, 10, 0.2), network
+        assert wait_until(is_forgotten, 30, 0.2), network
 
     def inventory(self) -> Inventory:
         return take(self.sandbox, self.settings.database_url)

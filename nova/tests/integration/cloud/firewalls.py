@@ -37,6 +37,8 @@ DAMAGE = {
     'nwfilter': (
         'nft flush chain bridge nat PREROUTING && iptables -F libvirt-in'
         ' && ip6tables -F FORWARD && nft flush chain bridge nova to_any'
+        ' && virsh -q nwfilter-binding-list | (read -r device rest;'
+        ' virsh -q nwfilter-binding-delete "$device")'
     ),
 }
 #: What is seen at the device of a bridge only, and by nobody who is on the network.

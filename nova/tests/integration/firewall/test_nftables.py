@@ -141,7 +141,7 @@ def test_a_compute_host_has_no_services_for_its_guests(
         heard = {number: socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for number in (22, 53)}
     for number, service in heard.items():
         service.bind(('0.0.0.0', number))
-        service.settimeout(2)
+        service.settimeout(10)
         layer = inet.IP(src=packets.v4(nic), dst='198.51.100.1') / inet.UDP(dport=number) / b'x'
         port.send(packets.frame(nic.first_hop.mac, layer, mac))
     assert heard[53].recv(100) == b'x'

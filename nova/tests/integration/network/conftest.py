@@ -101,7 +101,7 @@ class Guest(Machine):
         links.wait_up('eth0', self.run)
         links.wait_up(self.port, run)
 
-    def lease(self, tries: int = 3) -> dict[str, str] | None:
+    def lease(self, tries: int = 8) -> dict[str, str] | None:
         """What the DHCP client was given; None when nobody answered."""
         self._events.unlink(missing_ok=True)
         self.run(*self._client(tries), '-n', '-q', check=False)

@@ -95,6 +95,20 @@ def test_a_network_without_a_gateway_gives_no_default_route(host: Host, guest: M
     assert default_routes(first) == []
 
 
+def test_a_network_without_announcements_has_its_gateway(host: Host, guest: MakeGuest) -> None:
+    on = network('slaac', ipv6_mode=None, dhcp_server=None)
+    one = nic(1, on)
+    apply(host, on, one)
+    assert host.pid(on.uuid) is None
+    first = guest(on.bridge, one.mac)
+
+    first.run('ip', '-6', 'address', 'add', f'{one.addresses[-1]}/64', 'dev', 'eth0', 'nodad')
+    first.run('busybox', 'ping', '-6', '-c1', '-W5', str(on.gateway_v6))
+    assert default_routes(first) == []
+    apply(host, on)
+    assert on.bridge not in host.links()
+
+
 def test_stateless_tells_dns(host: Host, guest: MakeGuest) -> None:
     on = network('stateless')
     one = nic(1, on)

@@ -298,6 +298,14 @@ def test_a_flat_network_is_the_operators() -> None:
     assert '10.0.0.6' not in free(led)
 
 
+def test_without_dhcp_the_gateways_are_ours_all_the_same() -> None:
+    led = plan(enable_dhcp=False, cidr_v6='fd00:1::/64', gateway_v6='fd00:1::6').network
+    assert (led.dhcp_server, led.ipv6_mode) == (None, None)
+    assert (info.server_address(led), info.server_address_v6(led)) == ('10.0.0.1', 'fd00:1::6')
+    closed = plan(enable_dhcp=False, cidr_v6='fd00:1::/64').network
+    assert info.server_address_v6(closed) is None
+
+
 def test_a_vlan_network() -> None:
     network = plan(kind='vlan', vlan=4094, physical_network='phys').network
     assert (network.vlan, network.physical_network) == (4094, 'phys')

@@ -33,6 +33,10 @@ class FakeDaemon:
         self.used: set[str] = set()
         # devices for which it has filters in force
         self.filtered: set[str] = set()
+        # what somebody else than a domain has had put in force
+        self.bound: list[str] = []
+        # of domains, by MAC address
+        self.interfaces: dict[str, str] = {}
         self.forgotten: list[str] = []
         self.opened = 0
 
@@ -79,10 +83,21 @@ class FakeConnection:
         root = etree.fromstring(xml)
         uuid = str(root.findtext('uuid'))
         made = FakeDomain(self._daemon, uuid, str(root.findtext('name')))
-        made.stored = {str(mac.get('address')) for mac in root.iterfind('devices/interface/mac')}
+        made.stored = {self._keep(nic) for nic in root.iterfind('devices/interface')}
         self._daemon.domains[uuid] = made
         self._daemon.used |= {str(f.get('filter')) for f in root.iter('filterref')}
         return made
+
+    def _keep(self, interface: Any) -> str:
+        mac = str(interface.xpath('string(mac/@address)'))
+        self._daemon.interfaces[mac] = etree.tostring(interface, encoding='unicode')
+        return mac
+
+    def lookupByName(self, name: str) -> FakeDomain:
+        for domain in self._daemon.domains.values():
+            if domain.name() == name:
+                return domain
+        raise error(libvirt.VIR_ERR_NO_DOMAIN, f'no domain with name {name}')
 
     def lookupByUUIDString(self, uuid: str) -> FakeDomain:
         self._daemon.enter('lookupByUUIDString')
@@ -101,7 +116,14 @@ class FakeConnection:
         return [FakeFilter(self._daemon, name) for name in self._daemon.filters]
 
     def listAllNWFilterBindings(self) -> list[FakeBinding]:
-        return [FakeBinding(device) for device in self._daemon.filtered]
+        return [FakeBinding(self._daemon, device) for device in self._daemon.filtered]
+
+    def nwfilterBindingCreateXML(self, xml: str) -> FakeBinding:
+        self._daemon.enter('nwfilterBindingCreateXML')
+        device = str(etree.fromstring(xml).xpath('string(portdev/@name)'))
+        self._daemon.filtered.add(device)
+        self._daemon.bound.append(xml)
+        return FakeBinding(self._daemon, device)
 
     def nwfilterLookupByName(self, name: str) -> FakeFilter:
         if name not in self._daemon.filters:
@@ -115,6 +137,9 @@ class FakeDomain:
         self._uuid = uuid
         self._name = name
         self.active = False
+        self.starting = False
+        # its NICs go after the next look at them
+        self.vanishing = False
         # MAC addresses; a deaf guest lets go of none
         self.stored: set[str] = set()
         self.live: set[str] = set()
@@ -130,8 +155,12 @@ class FakeDomain:
 
     def XMLDesc(self, flags: int) -> str:
         macs = self.stored if flags & libvirt.VIR_DOMAIN_XML_INACTIVE else self.live
-        nics = ''.join(f"<interface><mac address='{mac}'/></interface>" for mac in sorted(macs))
-        return f'<domain><devices>{nics}</devices></domain>'
+        bare = "<interface><mac address='{}'/></interface>"
+        nics = (self._daemon.interfaces.get(mac, bare.format(mac)) for mac in sorted(macs))
+        if self.vanishing:
+            self.live.clear()
+        known_by = f'<name>{self._name}</name><uuid>{self._uuid}</uuid>'
+        return f'<domain>{known_by}<devices>{"".join(nics)}</devices></domain>'
 
     def attachDeviceFlags(self, xml: str, flags: int) -> None:
         self._daemon.enter('attachDeviceFlags')
@@ -161,6 +190,8 @@ class FakeDomain:
         return self.active
 
     def state(self) -> tuple[int, int]:
+        if self.starting:
+            return (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP)
         running = libvirt.VIR_DOMAIN_RUNNING if self.active else libvirt.VIR_DOMAIN_SHUTOFF
         return (running, 0)
 
@@ -192,11 +223,15 @@ class FakeFilter:
 
 
 class FakeBinding:
-    def __init__(self, device: str) -> None:
+    def __init__(self, daemon: FakeDaemon, device: str) -> None:
+        self._daemon = daemon
         self._device = device
 
     def portDev(self) -> str:
         return self._device
+
+    def delete(self) -> None:
+        self._daemon.filtered.discard(self._device)
 
 
 class FakeSets:

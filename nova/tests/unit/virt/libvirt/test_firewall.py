@@ -11,7 +11,13 @@ from nova import exception
 from nova.network import model
 from nova.network.firewall import noop, rules
 from nova.tests.unit.virt.instances import make_network_info, make_vif
-from nova.tests.unit.virt.libvirt.fakelibvirt import FakeDaemon, FakeSets, Tracked, error
+from nova.tests.unit.virt.libvirt.fakelibvirt import (
+    FakeDaemon,
+    FakeDomain,
+    FakeSets,
+    Tracked,
+    error,
+)
 from nova.virt.libvirt import filters, firewall, groupfilters, host
 
 NAME = 'instance-0000002a'
@@ -249,6 +255,59 @@ def test_rules_that_libvirt_is_busy_with_are_not_lost(
     kernel.flushed = [{coming.device, going.device}, {going.device}]
     assert not made.repair()
     assert daemon.filters == before
+
+
+def start_guest(daemon: FakeDaemon, *nics: rules.NicPolicy) -> FakeDomain:
+    interfaces = ''.join(
+        f"<interface><mac address='{nic.first_hop.mac}'/><target dev='{nic.device}'/>"
+        f"<filterref filter='{filters.filter_name(NAME, nic.first_hop.mac)}'/></interface>"
+        for nic in nics
+    )
+    xml = f'<domain><uuid>u</uuid><name>{NAME}</name><devices>{interfaces}</devices></domain>'
+    domain = daemon.open('qemu:///system').defineXML(xml)
+    domain.create()
+    return domain
+
+
+def test_a_filter_that_was_taken_away_is_in_force_again(
+    daemon: FakeDaemon, made: firewall.NWFilterFirewall, kernel: Tracked
+) -> None:
+    first, second = policies(make_vif(0), make_vif(1))
+    made.apply(NAME, [first, second], rules.Ruleset())
+    start_guest(daemon, first, second)
+    before = dict(daemon.filters)
+    daemon.filtered, kernel.flushed = {first.device}, [{second.device}]
+    assert made.repair()
+    assert daemon.filtered == {first.device, second.device}
+    assert daemon.filters == before
+    (bound,) = daemon.bound
+    assert bound == (
+        f'<filterbinding><owner><name>{NAME}</name><uuid>u</uuid></owner>'
+        f'<portdev name="{second.device}" /><mac address="{second.first_hop.mac}" />'
+        f'<filterref filter="{filters.filter_name(NAME, second.first_hop.mac)}" />'
+        '</filterbinding>'
+    )
+    kernel.flushed = [set()]
+    assert not made.repair()
+
+
+def test_who_starts_or_ends_is_left_to_libvirt(
+    daemon: FakeDaemon, made: firewall.NWFilterFirewall, kernel: Tracked
+) -> None:
+    (nic,) = policies(make_vif(0))
+    made.apply(NAME, [nic], rules.Ruleset())
+    kernel.flushed = [{nic.device}]
+    assert not made.repair()
+    domain = start_guest(daemon, nic)
+    domain.starting = True
+    assert not made.repair()
+    domain.starting = domain.active = False
+    assert not made.repair()
+    assert daemon.bound == []
+    domain.active, domain.vanishing = True, True
+    assert not made.repair()
+    assert len(daemon.bound) == 1
+    assert daemon.filtered == set()
 
 
 def test_a_set_that_is_refused_is_that_of_its_guests_only(
