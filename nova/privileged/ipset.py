@@ -6,7 +6,8 @@ new one, and rules go on referring to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import collections
+from collections.abc import Iterable, Mapping, Sequence
 import errno
 import re
 
@@ -41,10 +42,25 @@ def ensure(sets: Sequence[Set]) -> None:
 def find_equal(sets: Sequence[Set]) -> list[str]:
     """The names of those that are there with these entries and no others. Nothing is changed.
 
+    They are compared with copies, since ipset has names and ranges of its own for what it is told.
+
     :raises OSError: as for :func:`ensure`.
     """
     there = _names()
-    return [wanted[0] for wanted in sets if wanted[0] in there and _is_equal(*wanted)]
+    lines: list[str] = []
+    copies: dict[str, str] = {}
+    for number, (name, kind, version, entries) in enumerate(sets):
+        if name in there:
+            copies[name], more = _render_beside(name, kind, version, entries, f'-{number}')
+            lines += more
+    if not copies:
+        return []
+    try:
+        programs.run('ipset', 'restore', text='\n'.join(lines) + '\n')
+        found = _parse_entries(read())
+    finally:
+        remove(list(copies.values()))
+    return [name for name, copy in copies.items() if found[name] == found[copy]]
 
 
 @privileged.network.entrypoint
@@ -82,15 +98,13 @@ def remove(names: Sequence[str]) -> list[str]:
     :raises OSError: EPERM, a name is not one of ours.
     """
     for name in names:
-        _check_name(name)
-    there = _names()
-    left = []
-    for name in sorted(there.intersection(names)):
-        try:
-            programs.run('ipset', 'destroy', name)
-        except OSError:
-            left.append(name)
-    return left
+        if _NAME.fullmatch(name) is None:
+            raise OSError(errno.EPERM, f'no set of ours: {name[:100]!r}')
+    found = sorted(_names().intersection(names))
+    # All at once, which ends at the first that cannot be removed; mostly there is none.
+    if not found or _destroy(*found):
+        return []
+    return [name for name in sorted(_names().intersection(found)) if not _destroy(name)]
 
 
 @privileged.network.entrypoint
@@ -106,19 +120,24 @@ def _names() -> set[str]:
     return {name for name in programs.run('ipset', 'list', '-n').split() if _NAME.fullmatch(name)}
 
 
-def _is_equal(name: str, kind: str, version: int, entries: Iterable[str]) -> bool:
-    """By what ipset prints of both, who has names and ranges of its own for what it is told."""
-    new, lines = _render_beside(name, kind, version, entries)
-    programs.run('ipset', 'restore', text='\n'.join(lines) + '\n')
+def _destroy(*names: str) -> bool:
+    """Whether all of them are gone."""
     try:
-        return _print_entries(name) == _print_entries(new)
-    finally:
-        programs.run('ipset', 'destroy', new)
+        programs.run('ipset', 'restore', text=''.join(f'destroy {name}\n' for name in names))
+    except OSError:
+        return False
+    return True
 
 
-def _print_entries(name: str) -> set[str]:
-    lines = programs.run('ipset', 'save', name).splitlines()
-    return {line.split(maxsplit=2)[2] for line in lines if line.startswith('add ')}
+def _parse_entries(saved: str) -> Mapping[str, set[str]]:
+    """By set, what ``ipset save`` prints (``add NAME ENTRY``); of one without entries the empty
+    set."""
+    found: dict[str, set[str]] = collections.defaultdict(set)
+    for line in saved.splitlines():
+        if line.startswith('add '):
+            _add, name, entry = line.split(maxsplit=2)
+            found[name].add(entry)
+    return found
 
 
 def _render(name: str, kind: str, version: int, entries: Iterable[str]) -> Iterable[str]:
@@ -131,13 +150,16 @@ def _render(name: str, kind: str, version: int, entries: Iterable[str]) -> Itera
 
 
 def _render_beside(
-    name: str, kind: str, version: int, entries: Iterable[str]
+    name: str, kind: str, version: int, entries: Iterable[str], end: str = ''
 ) -> tuple[str, list[str]]:
-    """The name of a set that has the entries while ``name`` is as it was, and its lines."""
+    """The name of a set that has the entries while ``name`` is as it was, and its lines.
+
+    :param end: of the name, where there are several at a time.
+    """
     _check_name(name)
     kind_text = _kind_text(name, kind, version)
     # One for each type: what a failure leaves behind is of the type that is wanted next.
-    new = f'nova-new-{_KINDS[kind]}{version}'
+    new = f'nova-new-{_KINDS[kind]}{version}{end}'
     adds = [f'add {new} {_checked_entry(name, entry)} -exist' for entry in entries]
     return new, [f'create {new} {kind_text} -exist', f'flush {new}', *adds]
 

@@ -81,8 +81,15 @@ def test_what_the_kernel_refuses_leaves_the_set_as_it_was() -> None:
     with pytest.raises(OSError, match='ipset'):
         ipset.ensure([('nova-m4-x', 'hash:net', 4, ['10.0.0.2', 'fd00::1'])])
     assert entries('nova-m4-x') == {'10.0.0.1'}
+    # that of the other content can be removed like any other
+    assert ipset.remove(sorted({*ipset.list_names()} - {'nova-m4-x'})) == []
+    assert ipset.list_names() == ['nova-m4-x']
     ipset.ensure([('nova-m4-x', 'hash:net', 4, ['10.0.0.3'])])
     assert entries('nova-m4-x') == {'10.0.0.3'}
+    ipset.ensure([('nova-m6-x', 'hash:net', 6, [])])
+    with pytest.raises(OSError, match='ipset'):
+        ipset.find_equal([('nova-m6-x', 'hash:net', 6, ['10.0.0.2'])])
+    assert ipset.list_names() == ['nova-m4-x', 'nova-m6-x']
 
 
 def test_sets_that_are_as_they_should_be_are_found() -> None:
@@ -101,6 +108,9 @@ def test_sets_that_are_as_they_should_be_are_found() -> None:
     ipset.ensure(wanted)
     before = run('ipset', 'save')
     assert ipset.find_equal(wanted) == [name for name, *_rest in wanted]
+    ipset.ensure([('nova-m4-none', 'hash:net', 4, ())])
+    assert ipset.find_equal([('nova-m4-none', 'hash:net', 4, ())]) == ['nova-m4-none']
+    assert ipset.remove(['nova-m4-none']) == []
     other = ('nova-p4-x', 'hash:net,port', 4, ('0.0.0.0/1,47:0',))
     assert ipset.find_equal([other, build('10.0.0.1', '10.0.0.2').values()]) == []
     assert run('ipset', 'save') == before
