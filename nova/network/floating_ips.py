@@ -96,7 +96,8 @@ class API:
         before = db.floating_ip_get(project_id, address=address)
         vif, fixed_ip = choose_target(network_info, fixed_address)
         network, subnet = vif.network, vif.network.subnet(4)
-        if network.host is None or subnet is None or subnet.gateway is None:
+        # Answers would leave by another router, which knows nothing of it.
+        if network.host is None or subnet is None or not subnet.is_routed_by_server:
             raise exception.FixedIpInvalid(
                 address=fixed_ip, network=network.label, reason='the network has no gateway of ours'
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import concurrent.futures
+from typing import Any
 
 import pytest
 
@@ -51,9 +52,9 @@ def flavor(database: session.Database) -> records.Flavor:
     return stores.store_flavor()
 
 
-def make_network(number: int) -> records.Network:
+def make_network(number: int, **options: Any) -> records.Network:
     network = NETWORKS.create_network(
-        network_api.NetworkSpec(label=f'net-{number}', cidr=f'10.{number}.0.0/24')
+        network_api.NetworkSpec(label=f'net-{number}', cidr=f'10.{number}.0.0/24', **options)
     )
     return db.network_claim_host(network.uuid, f'host{number}')
 
@@ -179,6 +180,17 @@ def test_what_it_cannot_lead_to(api: floating_ips.API, flavor: records.Flavor) -
         api.associate(CONTEXT, network_info, second.address, None)
     with pytest.raises(exception.FloatingIpNotFound):
         api.disassociate(CONTEXT, instance.uuid, second.address)
+
+
+def test_it_does_not_lead_behind_another_router(
+    api: floating_ips.API, flavor: records.Flavor
+) -> None:
+    network = make_network(1, gateway='10.1.0.254', dhcp_server='10.1.0.1')
+    _instance, network_info = make_nics(flavor, 1, network)
+    held = api.allocate(CONTEXT, None)
+    with pytest.raises(exception.FixedIpInvalid, match='no gateway of ours'):
+        api.associate(CONTEXT, network_info, held.address, None)
+    assert api.get_floating_ip(CONTEXT, str(held.id)).fixed_ip is None
 
 
 def test_a_host_that_fails_leaves_it_free(
