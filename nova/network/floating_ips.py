@@ -12,7 +12,7 @@ from nova import context as nova_context
 from nova import exception, quota
 from nova.db import api as db
 from nova.db import records
-from nova.network import model, names
+from nova.network import info, model, names
 
 #: One command adds no more addresses than this: the mistake would be a prefix length.
 RANGE_MAX = 4096
@@ -97,7 +97,7 @@ class API:
         vif, fixed_ip = choose_target(network_info, fixed_address)
         network, subnet = vif.network, vif.network.subnet(4)
         # Answers would leave by another router, which knows nothing of it.
-        if network.host is None or subnet is None or not subnet.is_routed_by_server:
+        if network.host is None or subnet is None or not info.is_gateway(subnet):
             raise exception.FixedIpInvalid(
                 address=fixed_ip, network=network.label, reason='the network has no gateway of ours'
             )

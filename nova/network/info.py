@@ -82,14 +82,15 @@ def _build_subnets(network: records.Network) -> tuple[model.Subnet, ...]:
     return tuple(subnets)
 
 
-def server_address(network: records.NewNetwork) -> str | None:
+def server_address(network: records.NewNetwork | model.Subnet) -> str | None:
     """The address that our host has in the IPv4 range, if it serves it: the DHCP server's. Without
     DHCP it is the gateway all the same."""
     return network.dhcp_server or network.gateway
 
 
-def is_gateway(network: records.NewNetwork) -> bool:
-    """Whether our host, if it serves the network, is its IPv4 gateway."""
+def is_gateway(network: records.NewNetwork | model.Subnet) -> bool:
+    """Whether our host, if it serves the network, is its IPv4 gateway. The subnet is that of
+    IPv4."""
     return network.gateway is not None and network.gateway == server_address(network)
 
 

@@ -103,12 +103,6 @@ class Subnet:
         """Leading one bits of the netmask."""
         return int(netaddr.IPNetwork(self.cidr).prefixlen)
 
-    @property
-    def is_routed_by_server(self) -> bool:
-        """Whether the gateway is whoever serves the range: our host, if it serves the network.
-        Without DHCP it is the gateway all the same."""
-        return self.gateway is not None and self.dhcp_server in (None, self.gateway)
-
     def __contains__(self, address: str) -> bool:
         return netaddr.IPAddress(address) in netaddr.IPNetwork(self.cidr)
 

@@ -21,6 +21,7 @@ def stage(name: str) -> Iterator[None]:
     try:
         yield
     except BaseException:
+        # for whoever reads: whatever ends it, also an interrupt, ends its line
         say(f'FAILED after {time.monotonic() - start:.1f} s')
         raise
     say(f'{time.monotonic() - start:5.1f} s')

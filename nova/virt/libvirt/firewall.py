@@ -305,12 +305,17 @@ class NWFilterFirewall:
 
     def _bind(self, devices: Iterable[str]) -> bool:
         """Whether the filter of one of these was taken away, and is in force again. Others are
-        plugged in or out just now."""
-        owners = self._wanted.owners
-        bound = [d for d in sorted(devices) if self._host.filter_again(owners[d], d)]
-        if bound:
-            LOG.warning('Somebody had taken the filters of %s away.', ', '.join(bound))
-        return bool(bound)
+        plugged in or out just now. One that cannot be bound does not keep the others from it; it is
+        tried again at the next look."""
+        bound = False
+        for device in sorted(devices):
+            try:
+                if self._host.filter_again(self._wanted.owners[device], device):
+                    LOG.warning('Somebody had taken the filter of %s away.', device)
+                    bound = True
+            except exception.HypervisorError:
+                LOG.exception('%s is not filtered', device)
+        return bound
 
     # --- what is wanted
 

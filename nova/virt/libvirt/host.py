@@ -8,6 +8,7 @@ API: https://libvirt.org/html/index.html.
 from __future__ import annotations
 
 from collections.abc import Callable
+import contextlib
 import threading
 import time
 from typing import Any, TypeVar
@@ -228,8 +229,8 @@ class Host:
     def filtered_devices(self) -> set[str]:
         """The devices of the NICs that have filters. It is told once libvirt has made or removed
         the rules that it is busy with."""
-        bindings = self._call('list the NICs with filters', lambda c: c.listAllNWFilterBindings())
-        return {str(binding.portDev()) for binding in bindings}
+        found = self._call('list the NICs with filters', lambda c: c.listAllNWFilterBindings())
+        return {str(binding.portDev()) for binding in found}
 
     def filter_again(self, name: str, device: str) -> bool:
         """Put the filter in force again that a running domain names for a device, and that somebody
@@ -239,6 +240,7 @@ class Host:
         is in force then.
 
         :returns: whether it was done.
+        :raises HypervisorError: libvirt or a tool of its refused; then nothing has changed.
         """
 
         def bind(connection: Any) -> bool:
@@ -246,10 +248,12 @@ class Host:
             xml = _bindings_of(domain).get(device)
             if xml is None:
                 return False
-            made = connection.nwfilterBindingCreateXML(xml)
-            if device in _bindings_of(domain):
-                return True
-            made.delete()  # the NIC went meanwhile
+            with contextlib.ExitStack() as undo:
+                undo.callback(connection.nwfilterBindingCreateXML(xml).delete)
+                # Neither the NIC nor the domain has gone meanwhile.
+                if device in _bindings_of(domain):
+                    undo.pop_all()
+                    return True
             return False
 
         try:

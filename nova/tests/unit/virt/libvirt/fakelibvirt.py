@@ -140,6 +140,8 @@ class FakeDomain:
         self.starting = False
         # its NICs go after the next look at them
         self.vanishing = False
+        # it goes when something filters
+        self.undefined = False
         # MAC addresses; a deaf guest lets go of none
         self.stored: set[str] = set()
         self.live: set[str] = set()
@@ -190,6 +192,8 @@ class FakeDomain:
         return self.active
 
     def state(self) -> tuple[int, int]:
+        if self.undefined and self._daemon.filtered:
+            raise error(libvirt.VIR_ERR_NO_DOMAIN, 'no domain')
         if self.starting:
             return (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP)
         running = libvirt.VIR_DOMAIN_RUNNING if self.active else libvirt.VIR_DOMAIN_SHUTOFF

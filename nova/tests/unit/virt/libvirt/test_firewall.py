@@ -308,6 +308,26 @@ def test_who_starts_or_ends_is_left_to_libvirt(
     assert not made.repair()
     assert len(daemon.bound) == 1
     assert daemon.filtered == set()
+    domain = start_guest(daemon, nic)
+    domain.undefined = True
+    assert not made.repair()
+    assert len(daemon.bound) == 2
+    assert daemon.filtered == set()
+
+
+def test_a_filter_that_cannot_be_bound_leaves_the_others(
+    daemon: FakeDaemon, made: firewall.NWFilterFirewall, kernel: Tracked
+) -> None:
+    nics = policies(make_vif(0), make_vif(1))
+    made.apply(NAME, nics, rules.Ruleset())
+    start_guest(daemon, *nics)
+    kernel.flushed = [{nic.device for nic in nics}]
+    daemon.refuse['nwfilterBindingCreateXML'] = [error(libvirt.VIR_ERR_INTERNAL_ERROR)]
+    first, second = sorted(nic.device for nic in nics)
+    assert made.repair()
+    assert daemon.filtered == {second}
+    assert made.repair()
+    assert daemon.filtered == {first, second}
 
 
 def test_a_set_that_is_refused_is_that_of_its_guests_only(
