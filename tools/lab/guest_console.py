@@ -15,7 +15,7 @@ import select
 import time
 from types import TracebackType
 
-from lab.sandbox import Sandbox, SandboxError
+from lab.sandbox import Sandbox, SandboxError, end
 
 #: Both directions of a terminal device, over our stdout and stdin.
 RELAY = 'stty -F "$1" raw -echo; cat "$1" & exec cat >"$1"'
@@ -56,9 +56,8 @@ class Console:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._relay.kill()
-        with self._relay:  # waits, and closes the pipes
-            return
+        # All of it: the half that reads the terminal would take the next one's first words.
+        end(self._relay)
 
     def wait_ready(self, timeout_s: float = 60.0) -> None:
         """Wait until the guest obeys; it may still be booting."""

@@ -242,7 +242,10 @@ class Sandbox:
         user: str = 'root',
         env: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
-        """Start a command inside with pipes for stdin and stdout; stderr goes to stdout."""
+        """Start a command inside with pipes for stdin and stdout; stderr goes to stdout.
+
+        Whoever starts it ends it, by ``end`` or ``kill_group``.
+        """
         return subprocess.Popen(
             self.argv(command, user=user),
             env=clean_environment(user, env),
@@ -251,6 +254,7 @@ class Sandbox:
             stderr=subprocess.STDOUT,
             text=True,
             errors='replace',
+            process_group=0,
         )
 
     def spawn(
@@ -317,6 +321,24 @@ def clean_environment(user: str, extra: Mapping[str, str] | None) -> dict[str, s
     home = '/root' if user == 'root' else f'/var/lib/{user}'
     base = {'PATH': PATH, 'LANG': 'C.UTF-8', 'HOME': home, 'USER': user, 'LOGNAME': user}
     return base | dict(extra or {})
+
+
+def kill_group(process: subprocess.Popen[str]) -> None:
+    """Kill a command of ``Sandbox.popen``, and all that it started and did not give a session of
+    its own: a shell's children outlive it otherwise, and hold its pipes."""
+    if process.returncode is None:  # else its number may be somebody else's by now
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def end(process: subprocess.Popen[str], timeout_s: float = 20.0) -> str:
+    """Kill a command of ``Sandbox.popen``, and all that it started; returns what it had printed.
+
+    Raises subprocess.TimeoutExpired if somebody else holds its output.
+    """
+    with process:  # whatever happens, its pipes are closed
+        kill_group(process)
+        output, _ = process.communicate(timeout=timeout_s)
+    return output
 
 
 def describe_failure(command: Sequence[str], done: subprocess.CompletedProcess[str]) -> str:

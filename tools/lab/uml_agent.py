@@ -59,6 +59,7 @@ def serve(connection: socket.socket) -> None:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            process_group=0,
         )
     except OSError as exc:
         send(connection, b'E', f'{exc}\n'.encode())
@@ -68,7 +69,9 @@ def serve(connection: socket.socket) -> None:
         relay(connection, child)
         send(connection, b'X', str(child.wait()).encode())
     except (EOFError, OSError):
-        child.kill()
+        # With what it has started itself: a shell's children would go on.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 def relay(connection: socket.socket, child: subprocess.Popen[bytes]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import pathlib
+import signal
 import sqlite3
+import subprocess
 from typing import Any
 
 from lab import (
@@ -14,6 +16,7 @@ from lab import (
     guest_report,
     inventory,
     quickstart,
+    sandbox,
     sandbox_init,
     wait_reports,
 )
@@ -216,3 +219,19 @@ def test_services_that_have_reported(tmp_path: pathlib.Path) -> None:
     assert wait_reports.wait(url, 0, {'one/nova-api': moment - 1})
     assert not wait_reports.wait(url, 0, {'one/nova-api': moment})
     assert not wait_reports.wait(url, 0, {'two/nova-api': moment - 1})
+
+
+def test_a_command_ends_with_what_it_started() -> None:
+    script = 'echo begun; (echo below; sleep 1000) & sleep 1000'
+    process = subprocess.Popen(
+        ['/bin/sh', '-c', script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    assert process.stdout is not None
+    assert {process.stdout.readline(), process.stdout.readline()} == {'begun\n', 'below\n'}
+    # It waits until nobody holds the output any more.
+    assert sandbox.end(process) == ''
+    assert process.returncode == -signal.SIGKILL

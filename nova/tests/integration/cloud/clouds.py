@@ -8,7 +8,6 @@ import dataclasses
 import json
 import os
 from pathlib import Path
-import subprocess
 import time
 from typing import Any
 
@@ -16,7 +15,7 @@ from lab import clients, compute, guest_image, guest_report, identity, images, l
 from lab.daemon import Daemon
 from lab.guest_console import Console
 from lab.inventory import Inventory, diff, take
-from lab.sandbox import Sandbox, wait_until
+from lab.sandbox import Sandbox, end, wait_until
 from nova.tests.integration.virt import frames
 
 WATCH = Path(frames.__file__)
@@ -218,10 +217,7 @@ class Cloud:
             yield seen
             time.sleep(1)  # the last frame's way through the guest's and the host's queues
         finally:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                output, _ = process.communicate(timeout=10)
-                seen += [bytes.fromhex(line) for line in output.split()]
+            seen += [bytes.fromhex(line) for line in end(process).split()]
 
     def delete_network(self, network: dict[str, Any]) -> None:
         """By ``nova-manage``, which does not wait until the host has forgotten its bridge."""

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 import contextlib
 import dataclasses
 import re
-import subprocess
 from typing import Any
 
 from lab import compute, libvirtd, links
 from lab.daemon import Daemon
+from lab.sandbox import end
 from nova.network.firewall import rules
 from nova.tests.integration.cloud import clouds
 from nova.tests.integration.firewall import libvirt_ports, packets
@@ -73,6 +73,7 @@ while [ "$(stumbled "$1")" = "$before" ]; do
     echo 'add element bridge operator seen { x }'
     echo 'delete element bridge operator seen { x }'
 done | nft -i >/dev/null
+echo 'until it stumbled'
 """
 
 
@@ -124,9 +125,7 @@ class Site:
         try:
             yield
         finally:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=10)
+            print('the disturber printed:', end(process))
             self.cloud.sandbox.run(['nft', 'delete', 'table', 'bridge', 'operator'])
 
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from lab.sandbox import Sandbox, wait_until
+from lab.sandbox import Sandbox, kill_group, wait_until
 from nova.network.firewall import rules
 from nova.tests.integration.cloud import clouds
 from nova.tests.integration.cloud import two_hosts as pair
@@ -46,7 +46,7 @@ class Answers:
             try:
                 yield
             finally:
-                process.terminate()
+                kill_group(process)
                 reader.join()
 
     def _note(self, frame: bytes) -> None:

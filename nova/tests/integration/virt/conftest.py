@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lab import checkout, compute, guest_image, libvirtd
-from lab.sandbox import Sandbox
+from lab.sandbox import Sandbox, end
 from nova.tests.integration.virt import inside
 
 BRIDGES = 3
@@ -55,8 +55,7 @@ class Bench:
 
     def close(self) -> None:
         """End the driver's process."""
-        self._driver.kill()
-        self._driver.communicate()
+        end(self._driver)
 
     def shell(self, script: str) -> str:
         """What a shell script prints as root."""
@@ -75,8 +74,7 @@ class Bench:
         try:
             yield process
         finally:
-            process.kill()
-            process.communicate()
+            end(process)
 
     def traces(self) -> dict[str, list[str]]:
         """What guests of ours have on the host; all empty when there are none."""

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from lab.sandbox import Sandbox
+from lab.sandbox import Sandbox, end
 from nova.tests.integration.virt import frames
 
 SCRIPT = pathlib.Path(frames.__file__)
@@ -58,12 +58,8 @@ def captured(*places: tuple[Sandbox, str], action: str = 'watch') -> Iterator[li
         yield seen
         time.sleep(_SETTLE_S)
     finally:
-        for process in processes:
-            process.terminate()
-        for process, found in zip(processes, seen, strict=True):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                output, _ = process.communicate(timeout=20)
-                found += parse_lines(output.splitlines())
+        for process, found in zip(processes, seen, strict=False):
+            found += parse_lines(end(process).splitlines())
 
 
 def parse_lines(lines: Sequence[str]) -> list[Frame]:
