@@ -69,7 +69,7 @@ class Console:
             if time.monotonic() > deadline:
                 raise ConsoleError(f'the guest does not obey: {self._received[-2000:]!r}')
 
-    def run(self, command: str, timeout_s: float = 20.0) -> Answer:
+    def run(self, command: str, timeout_s: float = 60.0) -> Answer:
         """Run one line of shell in the guest.  Raises ConsoleError after the time."""
         self._count += 1
         # The number tells this command's answer from a late one of an earlier command.

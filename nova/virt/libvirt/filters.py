@@ -263,14 +263,14 @@ def filter_name(instance_name: str, mac: str) -> str:
 
 
 def build_nic_filter(
-    instance_name: str, nic: rules.NicPolicy, groups: Iterable[Filter] = (), *, repairs: int = 0
+    instance_name: str, nic: rules.NicPolicy, groups: Iterable[Filter] = (), *, anew: bool = False
 ) -> Filter:
     """The container filter of a NIC, which refers to ``groups`` too.
 
-    :param repairs: a number that nobody reads: of another one libvirt makes the rules anew.
+    :param anew: it is to differ, and to do the same.
     """
     hop = nic.first_hop
-    parts = [render_reference(BASE, REPAIRS=[str(repairs)] if repairs else ())]
+    parts = [render_reference(BASE, ANEW=['yes'] if anew else ())]
     if hop.ipv4:
         parts.append(render_reference(BASE_IPV4, ADDRESS=hop.ipv4))
         if hop.dhcp_servers:

@@ -12,14 +12,10 @@ leaves a filter alone that is defined again as it is.
 
 from __future__ import annotations
 
-import collections
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-import contextlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import dataclasses
-import errno
 import threading
 import time
-import types
 from typing import TYPE_CHECKING, Protocol
 
 from oslo_log import log as logging
@@ -28,10 +24,7 @@ from nova import exception, privileged
 from nova.network.firewall import driver as firewall_driver
 from nova.network.firewall import ipsets, nftables, nftables_base, rules
 from nova.privileged import ipset as privileged_ipset
-from nova.privileged import link as privileged_link
-from nova.privileged import nft as privileged_nft
-from nova.privileged import nwfilter as privileged_nwfilter
-from nova.virt.libvirt import filters, groupfilters
+from nova.virt.libvirt import filterplan, filters, groupfilters, tracking
 
 if TYPE_CHECKING:
     from nova.virt.libvirt import host
@@ -46,47 +39,6 @@ ForgetTap = Callable[[str], None]
 _RELEASE_TIMEOUT_S = 5.0
 
 
-class Tracking(Protocol):
-    """Whether what libvirt makes of filters is there and is asked; as :class:`KernelTracking`."""
-
-    def ensure(self) -> bool:
-        """Have it asked.
-
-        :returns: whether something had to be done.
-        :raises FirewallSetupFailed: the kernel cannot.
-        """
-
-    def lost(self, nics: Iterable[rules.NicPolicy]) -> set[str]:
-        """The devices of those NICs that exist and for which libvirt's rules are not there.
-
-        :raises FirewallSetupFailed: nobody tells.
-        """
-
-
-class KernelTracking:
-    """Has iptables see what bridges hand on, and enter libvirt's chains; and looks into them."""
-
-    def lost(self, nics: Iterable[rules.NicPolicy]) -> set[str]:
-        with _reported():
-            found = {k: set(v) for k, v in privileged_nwfilter.filtered_devices().items()}
-            return {
-                nic.device
-                for nic in nics
-                if not all(nic.device in found[name] for name in _tools(nic))
-                and _exists(nic.device)
-            }
-
-    def ensure(self) -> bool:
-        try:
-            is_on = privileged_nft.are_bridged_packets_tracked()
-            if not is_on and not privileged_nft.ensure_bridged_packets_tracked():
-                reason = 'network filters need the kernel module br_netfilter for groups'
-                raise exception.FirewallSetupFailed(vif='every interface', reason=reason)
-            return privileged_nwfilter.ensure_entered() or not is_on
-        except privileged.ERRORS as exc:
-            raise exception.FirewallSetupFailed(vif='every interface', reason=str(exc)) from exc
-
-
 class Sets(Protocol):
     """Where sets of addresses are kept; as :mod:`nova.privileged.ipset`."""
 
@@ -99,72 +51,10 @@ class Sets(Protocol):
     def list_names(self) -> list[str]: ...
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What the driver was told: NICs by device, and the names of their instances."""
-
-    nics: Mapping[str, rules.NicPolicy]
-    owners: Mapping[str, str]
-    ruleset: rules.Ruleset
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Plan:
-    """What the NICs of a host need beyond what is shared by all. ``groups`` and ``nics`` map names
-    of filters to their definitions; those of ``nics`` refer to those of ``groups``, which refer to
-    ``sets``."""
-
-    sets: Mapping[str, ipsets.IpSet]
-    groups: Mapping[str, str]
-    nics: Mapping[str, str]
-
-
-NOTHING = Plan({}, {}, {})
-
-
 def make(libvirt_host: host.Host, forget_tap: ForgetTap) -> NWFilterFirewall:
     """The driver with what judges the frames of the host."""
     from_host = nftables.NftablesFirewall(tables=nftables_base.FROM_HOST)
     return NWFilterFirewall(libvirt_host, forget_tap, from_host)
-
-
-def build_plan(
-    nics: Iterable[rules.NicPolicy],
-    owners: Mapping[str, str],
-    ruleset: rules.Ruleset,
-    repairs: Mapping[str, int] = types.MappingProxyType({}),
-) -> Plan:
-    """Pure.
-
-    :param owners: the names of the NICs' instances by device.
-    :param repairs: how often the rules of a device are to have been made anew.
-    """
-    present = list(nics)
-    families: dict[tuple[str, str], set[int]] = {}
-    for nic in present:
-        for group_id in ('', *(nic.groups or ())):
-            families.setdefault((group_id, nic.network_id), set()).update(filters.versions(nic))
-    built = {
-        (group_id, network_id): groupfilters.build_group(group_id, network_id, found, ruleset)
-        if group_id
-        else groupfilters.build_provider(network_id, found, ruleset)
-        for (group_id, network_id), found in families.items()
-        if group_id or ruleset.provider
-    }
-    containers = {}
-    for nic in present:
-        keys = [('', nic.network_id)] if ruleset.provider else []
-        keys += [(group_id, nic.network_id) for group_id in nic.groups or ()]
-        found_filters = [built[key].filter for key in keys]
-        made = filters.build_nic_filter(
-            owners[nic.device], nic, found_filters, repairs=repairs.get(nic.device, 0)
-        )
-        containers[made.name] = made.xml
-    return Plan(
-        sets={used.name: used for group in built.values() for used in group.sets},
-        groups={group.filter.name: group.filter.xml for group in built.values()},
-        nics=containers,
-    )
 
 
 class NWFilterFirewall:
@@ -173,7 +63,7 @@ class NWFilterFirewall:
     :param forget_tap: removes what libvirt left of the rules of a tap device that is gone.
     :param from_host: judges what the host sends to guests.
     :param sets: keeps the sets that filters refer to.
-    :param tracking: has what libvirt makes of groups asked; the kernel's if None.
+    :param kernel: has what libvirt makes of groups asked; the kernel's if None.
     """
 
     uses_filterref = True
@@ -184,19 +74,17 @@ class NWFilterFirewall:
         forget_tap: ForgetTap,
         from_host: firewall_driver.FirewallDriver,
         sets: Sets = privileged_ipset,
-        tracking: Tracking | None = None,
+        kernel: tracking.Tracking | None = None,
     ) -> None:
-        self._tracking = tracking or KernelTracking()
+        self._tracking = kernel or tracking.KernelTracking()
         self._host = libvirt_host
         self._sets = sets
         self._forget_tap = forget_tap
         self._from_host = from_host
         self._lock = threading.RLock()
-        self._wanted = _Wanted({}, {}, rules.Ruleset())
-        self._in_force = NOTHING
+        self._wanted = filterplan.Wanted({}, {}, rules.Ruleset())
+        self._in_force = filterplan.NOTHING
         self._is_settled = False
-        # How often the rules of a device had been lost.
-        self._repairs: collections.Counter[str] = collections.Counter()
 
     def init_host(
         self, guests: Mapping[str, Iterable[rules.NicPolicy]], ruleset: rules.Ruleset
@@ -206,15 +94,15 @@ class NWFilterFirewall:
             self._tracking.ensure()
             self._from_host.init_host(found, ruleset)
             self._prepare_host()
-            wanted = _Wanted(
+            wanted = filterplan.Wanted(
                 {nic.device: nic for nics in found.values() for nic in nics},
                 {nic.device: name for name, nics in found.items() for nic in nics},
                 ruleset,
             )
-            with _reported():
+            with tracking.reported():
                 self._in_force = self._find(wanted)
             self._follow(wanted, '')
-            with _reported():
+            with tracking.reported():
                 self._remove_strangers()
 
     def prepare(
@@ -226,7 +114,7 @@ class NWFilterFirewall:
                 # An old chain would stand before the new one.
                 self._forget_tap(nic.device)
             try:
-                self._follow(self._merge(instance_name, now, (), ruleset), instance_name)
+                self._follow(self._wanted.merge(instance_name, now, (), ruleset), instance_name)
             finally:
                 self._from_host.prepare(instance_name, now, ruleset)
 
@@ -235,9 +123,9 @@ class NWFilterFirewall:
     ) -> None:
         now = list(nics)
         with self._lock:
-            gone = self._devices_of(instance_name) - {nic.device for nic in now}
+            gone = self._wanted.devices_of(instance_name) - {nic.device for nic in now}
             try:
-                self._follow(self._merge(instance_name, now, gone, ruleset), instance_name)
+                self._follow(self._wanted.merge(instance_name, now, gone, ruleset), instance_name)
             finally:
                 # Now, since it cuts connections, which the old rules would let be made again.
                 self._from_host.apply(instance_name, now, ruleset)
@@ -245,7 +133,7 @@ class NWFilterFirewall:
     def refresh(self, ruleset: rules.Ruleset) -> None:
         with self._lock:
             try:
-                self._follow(self._merge('', (), (), ruleset), '')
+                self._follow(self._wanted.merge('', (), (), ruleset), '')
             finally:
                 self._from_host.refresh(ruleset)
 
@@ -254,9 +142,12 @@ class NWFilterFirewall:
             is_changed = self._tracking.ensure()
             is_changed |= self._from_host.repair()
             lost, unbound = self._lost(self._wanted.nics.values())
-            # A filter that is defined again as it is libvirt leaves alone.
-            self._repairs.update(lost)
             self._is_settled = False
+            if lost:
+                LOG.warning('The rules of %s were lost.', ', '.join(sorted(lost)))
+                # A filter that is defined again as it is libvirt leaves alone.
+                self._follow(self._wanted, '', anew=lost)
+                self._is_settled = False
             self._follow(self._wanted, '')
             return self._bind(unbound) or is_changed or bool(lost)
 
@@ -264,7 +155,7 @@ class NWFilterFirewall:
         names = self._host.filter_names()
         end = filters.filter_name('', nic.first_hop.mac).removeprefix(filters.filter_name('', ''))
         has_own = any(filters.owner_of(name) and name.endswith(end) for name in names)
-        plan = build_plan([nic], {nic.device: ''}, ruleset)
+        plan = filterplan.build_plan([nic], {nic.device: ''}, ruleset)
         is_there = has_own and plan.groups.keys() <= names and not self._tracking.lost([nic])
         return is_there and self._from_host.holds(nic, ruleset)
 
@@ -278,9 +169,9 @@ class NWFilterFirewall:
 
     def remove(self, instance_name: str, devices: Iterable[str] | None = None) -> None:
         with self._lock:
-            owned = self._devices_of(instance_name)
+            owned = self._wanted.devices_of(instance_name)
             gone = owned if devices is None else set(devices)
-            wanted = self._merge(instance_name, (), gone, self._wanted.ruleset)
+            wanted = self._wanted.merge(instance_name, (), gone, self._wanted.ruleset)
             try:
                 self._follow(wanted, instance_name)
                 if devices is None:
@@ -317,43 +208,21 @@ class NWFilterFirewall:
                 LOG.exception('%s is not filtered', device)
         return bound
 
-    # --- what is wanted
-
-    def _devices_of(self, instance_name: str) -> set[str]:
-        return {d for d, owner in self._wanted.owners.items() if owner == instance_name}
-
-    def _merge(
-        self,
-        instance_name: str,
-        now: Iterable[rules.NicPolicy],
-        gone: Iterable[str],
-        ruleset: rules.Ruleset,
-    ) -> _Wanted:
-        """``now`` and not ``gone``, with groups that ``ruleset`` does not speak of as they are."""
-        old, added, removed = self._wanted, {nic.device: nic for nic in now}, set(gone)
-        groups = {group.id: group for group in (*old.ruleset.groups, *ruleset.groups)}
-        return _Wanted(
-            {d: nic for d, nic in old.nics.items() if d not in removed} | added,
-            {d: owner for d, owner in old.owners.items() if d not in removed}
-            | dict.fromkeys(added, instance_name),
-            rules.Ruleset(
-                groups=tuple(groups[key] for key in sorted(groups)), provider=ruleset.provider
-            ),
-        )
-
     # --- from one plan to the next
 
-    def _follow(self, wanted: _Wanted, instance_name: str) -> None:
+    def _follow(
+        self, wanted: filterplan.Wanted, instance_name: str, anew: Collection[str] = ()
+    ) -> None:
         """What cannot be put in force is left as it is, and all else is done nevertheless.
 
         :raises FirewallSetupFailed: something that this instance needs could not.
         """
         if wanted == self._wanted and self._is_settled:
             return
-        for rule in _inexpressible(wanted.ruleset, self._wanted.ruleset):
+        for rule in filterplan.inexpressible(wanted.ruleset, self._wanted.ruleset):
             LOG.warning('Rule %s admits nothing: a network filter cannot say it', rule.id)
         old = self._in_force
-        new = build_plan(wanted.nics.values(), wanted.owners, wanted.ruleset, self._repairs)
+        new = filterplan.build_plan(wanted.nics.values(), wanted.owners, wanted.ruleset, anew)
         failed: dict[str, str] = {}
         sets = self._change_sets(old.sets, new.sets, failed)
         # First those that are referred to, last those that nobody refers to any more.
@@ -362,11 +231,13 @@ class NWFilterFirewall:
         nics |= self._undefine(old.nics.keys() - new.nics.keys(), old.nics, failed)
         groups |= self._undefine(old.groups.keys() - new.groups.keys(), old.groups, failed)
         left = self._remove_sets(sorted(old.sets.keys() - new.sets.keys()), failed)
-        self._in_force = Plan(sets | {name: old.sets[name] for name in left}, groups, nics)
+        self._in_force = filterplan.Plan(
+            sets | {name: old.sets[name] for name in left}, groups, nics
+        )
         self._wanted, self._is_settled = wanted, not failed
         for name, reason in failed.items():
             LOG.error('%s is not in force: %s', name, reason)
-        needed = _plan_instance(wanted, instance_name) if failed else NOTHING
+        needed = filterplan.plan_instance(wanted, instance_name) if failed else filterplan.NOTHING
         names = needed.sets.keys() | needed.groups.keys() | needed.nics.keys()
         for name in failed:
             if name in names or filters.owner_of(name) == instance_name:
@@ -435,7 +306,7 @@ class NWFilterFirewall:
     # --- what is shared, and what is not ours any more
 
     def _prepare_host(self) -> None:
-        with _reported():
+        with tracking.reported():
             there = set(self._sets.list_names())
             missing = [used for used in filters.SHARED_SETS if used.name not in there]
             self._sets.ensure([used.values() for used in missing])
@@ -444,12 +315,12 @@ class NWFilterFirewall:
                 if shared.name not in known:
                     self._host.define_filter(shared.xml)
 
-    def _find(self, wanted: _Wanted) -> Plan:
+    def _find(self, wanted: filterplan.Wanted) -> filterplan.Plan:
         """What there is of this, as far as it would be made anew otherwise: filters are left alone
         by libvirt, but a set is replaced."""
-        sets = build_plan(wanted.nics.values(), wanted.owners, wanted.ruleset).sets
+        sets = filterplan.build_plan(wanted.nics.values(), wanted.owners, wanted.ruleset).sets
         equal = self._sets.find_equal([used.values() for used in sets.values()])
-        return dataclasses.replace(NOTHING, sets={name: sets[name] for name in equal})
+        return dataclasses.replace(filterplan.NOTHING, sets={name: sets[name] for name in equal})
 
     def _remove_strangers(self) -> None:
         """Filters of guests that are no more, and of former versions. libvirt keeps those that a
@@ -470,50 +341,6 @@ class NWFilterFirewall:
         strange = sorted(name for name in names if filters.owner_of(name) == instance_name)
         if left := _left(strange, self._undefine_once):
             raise exception.FirewallSetupFailed(vif=left[0], reason='its filter is still in use')
-
-
-def _tools(nic: rules.NicPolicy) -> list[str]:
-    """Those that have rules of the NIC."""
-    tools = {4: 'iptables', 6: 'ip6tables'}
-    return ['ebtables', *(tools[version] for version in filters.versions(nic))]
-
-
-def _exists(device: str) -> bool:
-    try:
-        privileged_link.identify(device)
-    except OSError as exc:
-        if exc.errno == errno.ENODEV:
-            return False
-        raise
-    return True
-
-
-@contextlib.contextmanager
-def _reported() -> Iterator[None]:
-    """What libvirt or the kernel refuses, as the error of the port."""
-    try:
-        yield
-    except exception.HypervisorError as exc:
-        raise exception.FirewallSetupFailed(vif='every interface', reason=str(exc)) from exc
-    except privileged.ERRORS as exc:
-        raise exception.FirewallSetupFailed(vif='every interface', reason=str(exc)) from exc
-
-
-def _plan_instance(wanted: _Wanted, instance_name: str) -> Plan:
-    """What the NICs of one instance need."""
-    owners = {d: owner for d, owner in wanted.owners.items() if owner == instance_name}
-    return build_plan([wanted.nics[device] for device in owners], owners, wanted.ruleset)
-
-
-def _inexpressible(new: rules.Ruleset, old: rules.Ruleset) -> Iterable[rules.SecurityGroupRule]:
-    """Rules that are new and that no filter can say."""
-    known = {rule for group in old.groups for rule in group.rules}
-    return [
-        rule
-        for group in new.groups
-        for rule in group.rules
-        if rule not in known and not groupfilters.is_expressible(rule)
-    ]
 
 
 def _left(names: list[str], remove: Callable[[list[str]], list[str]]) -> list[str]:

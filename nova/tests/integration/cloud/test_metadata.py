@@ -15,7 +15,7 @@ pytestmark = pytest.mark.root
 #: In the guest: what is at a path of the metadata service, asked by one card only.
 ASK = (
     'ip route replace 169.254.169.254 dev {card}'
-    ' && timeout 5 wget -q -O - {headers} http://169.254.169.254/{path}; echo'
+    ' && timeout 15 wget -q -O - {headers} http://169.254.169.254/{path}; echo'
 )
 
 
@@ -58,7 +58,7 @@ def test_a_guest_asks_on_each_of_its_nics(cloud: clouds.Cloud) -> None:
             stolen = (
                 'ip route replace 169.254.169.254 dev eth0 src '
                 f'{neighbour.partition("/")[0]}; '
-                'timeout 5 wget -q -O - http://169.254.169.254/openstack/latest/meta_data.json'
+                'timeout 15 wget -q -O - http://169.254.169.254/openstack/latest/meta_data.json'
             )
             assert '"uuid"' not in console.run(stolen).output
 

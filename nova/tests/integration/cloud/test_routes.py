@@ -52,7 +52,7 @@ def test_the_default_route_is_where_it_was_asked_for(
         way = console.run('ip route get 169.254.169.254').output.split()
         assert way[way.index('dev') + 1] == 'eth0'
         url = 'http://169.254.169.254/openstack/latest/meta_data.json'
-        found = json.loads(console.run(f'timeout 5 wget -q -O - {url}; echo').output)
+        found = json.loads(console.run(f'timeout 15 wget -q -O - {url}; echo').output)
         assert found['uuid'] == server.uuid
 
         port = server.interfaces()[1]['port_id']

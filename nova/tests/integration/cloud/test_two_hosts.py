@@ -148,7 +148,7 @@ def test_metadata_is_its_own_hosts(two_hosts: two_hosts.Cloud, guests: list[Gues
                 ('-6', model.METADATA_ADDRESS_V6),
             ):
                 url = f'[{address}%{card}]' if family == '-6' else address
-                answer = console.run(f'timeout 5 wget -q -O - http://{url}/{path}; echo').output
+                answer = console.run(f'timeout 15 wget -q -O - http://{url}/{path}; echo').output
                 assert json.loads(answer)['uuid'] == guest.server.uuid
                 known = console.run(f'ip {family} neigh show {address} dev {card}').output
                 assert mac in known.split()

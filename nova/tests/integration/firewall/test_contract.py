@@ -535,7 +535,7 @@ def test_a_bridge_that_comes_back_is_known_anew(scene: Scene) -> None:
             heard, asker = service.recvfrom(100)
             assert heard == b'who?'
             service.sendto(b'the host', asker)
-        assert wait_until(hears, 10)
+        assert wait_until(hears, 30)
         scene.driver.remove(NAME)
         for device in (nic.device, nic.bridge):
             run('ip', 'link', 'del', device)

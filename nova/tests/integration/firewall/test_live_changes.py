@@ -77,7 +77,7 @@ def test_no_frame_passes_before_the_rules(scene: Scene) -> None:
     try:
         scene.ports[nic.device] = scene.world.port(nic.device, nic.bridge, early=start)
         before = sent[0]
-        assert wait_until(lambda: sent[0] > before + 1000, 10)
+        assert wait_until(lambda: sent[0] > before + 1000, 30)
         scene.driver.apply(NAME, [nic], rules.Ruleset())
         honest = packets.arp(nic.first_hop.mac, packets.v4(nic), '10.0.0.1')
         assert scene.passes(nic, outside, honest)

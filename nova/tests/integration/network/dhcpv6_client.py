@@ -14,7 +14,7 @@ import sys
 
 SOLICIT, REPLY, INFORMATION = 1, 7, 11
 CLIENT_ID, IA_NA, IA_ADDRESS, REQUEST, ELAPSED, RAPID_COMMIT, DNS = 1, 3, 5, 6, 8, 14, 23
-WAIT_S = 2.0
+WAIT_S = 3.0
 
 
 def option(code: int, value: bytes) -> bytes:

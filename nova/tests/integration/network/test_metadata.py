@@ -51,7 +51,7 @@ def make(guest: MakeGuest, number: int, address: str) -> Guest:
 def ask(guest: Guest, path: str, *options: str) -> str:
     url = f'http://169.254.169.254/{path}'
     # a time out of BusyBox's own ends this static build
-    command = ('timeout', '3', 'busybox', 'wget', '-q', *options, '-O', '-', url)
+    command = ('timeout', '5', 'busybox', 'wget', '-q', *options, '-O', '-', url)
     return guest.run(*command, check=False)
 
 

@@ -125,7 +125,7 @@ def test_guests_outlive_a_restart_of_libvirtd(bench: Bench, clean: Traces) -> No
     libvirtd.start_libvirtd(bench.sandbox)
     assert bench.call('state') == 'RUNNING'
     bench.call('init')
-    assert wait_until(lambda: read_rules(bench) == rules, 20)
+    assert wait_until(lambda: read_rules(bench) == rules, 60)
     bench.call('destroy', nics=2)
     assert clean() == NOTHING
 

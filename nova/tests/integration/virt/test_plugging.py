@@ -33,7 +33,7 @@ def test_attach_and_detach(bench: Bench, clean: Traces) -> None:
             assert second.address == '10.1.0.10/24'
             assert second.gateway_answers
             assert first.address == '10.0.0.10/24'
-            assert bench.call('detach', nic=1, timeout_s=20) is True
+            assert bench.call('detach', nic=1, timeout_s=60) is True
             assert bench.call('detach', nic=1, timeout_s=0) is True
             assert clean() == before
     bench.call('destroy', nics=1)
@@ -59,7 +59,7 @@ def test_a_deaf_guest_keeps_its_nic_until_it_hears(bench: Bench, clean: Traces) 
     assert len(clean()['filters']) == 2
     assert bench.call('detach', nic=1, timeout_s=0) is False
     bench.virsh('resume', NAME)
-    assert bench.call('detach', nic=1, timeout_s=20) is True
+    assert bench.call('detach', nic=1, timeout_s=60) is True
     assert len(clean()['filters']) == 1
     bench.call('destroy', nics=1)
     assert clean() == NOTHING

@@ -35,6 +35,8 @@ class FakeDaemon:
         self.filtered: set[str] = set()
         # what somebody else than a domain has had put in force
         self.bound: list[str] = []
+        #: Definitions of filters, as they came.
+        self.defined: list[str] = []
         # of domains, by MAC address
         self.interfaces: dict[str, str] = {}
         self.forgotten: list[str] = []
@@ -111,6 +113,7 @@ class FakeConnection:
     def nwfilterDefineXML(self, xml: str) -> None:
         self._daemon.enter('nwfilterDefineXML')
         self._daemon.filters[str(etree.fromstring(xml).get('name'))] = xml
+        self._daemon.defined.append(xml)
 
     def listAllNWFilters(self) -> list[FakeFilter]:
         return [FakeFilter(self._daemon, name) for name in self._daemon.filters]
