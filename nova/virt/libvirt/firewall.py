@@ -142,6 +142,8 @@ class NWFilterFirewall:
             is_changed = self._tracking.ensure()
             is_changed |= self._from_host.repair()
             lost, unbound = self._lost(self._wanted.nics.values())
+            # First those whose every frame passes.
+            is_changed |= self._bind(unbound)
             self._is_settled = False
             if lost:
                 LOG.warning('The rules of %s were lost.', ', '.join(sorted(lost)))
@@ -149,7 +151,7 @@ class NWFilterFirewall:
                 self._follow(self._wanted, '', anew=lost)
                 self._is_settled = False
             self._follow(self._wanted, '')
-            return self._bind(unbound) or is_changed or bool(lost)
+            return is_changed or bool(lost)
 
     def holds(self, nic: rules.NicPolicy, ruleset: rules.Ruleset) -> bool:
         names = self._host.filter_names()
