@@ -65,10 +65,10 @@ def build_plan(
     ruleset: rules.Ruleset,
     anew: Collection[str] = (),
 ) -> Plan:
-    """Pure.
+    """What these NICs need.
 
     :param owners: the names of the NICs' instances by device.
-    :param anew: the devices whose filters are to differ from what they are otherwise.
+    :param anew: the devices whose filters are defined otherwise than usual, to the same effect.
     """
     present = list(nics)
     families: dict[tuple[str, str], set[int]] = {}

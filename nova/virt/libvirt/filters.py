@@ -267,7 +267,7 @@ def build_nic_filter(
 ) -> Filter:
     """The container filter of a NIC, which refers to ``groups`` too.
 
-    :param anew: it is to differ, and to do the same.
+    :param anew: do the same by another definition, so that libvirt makes the rules anew.
     """
     hop = nic.first_hop
     parts = [render_reference(BASE, ANEW=['yes'] if anew else ())]

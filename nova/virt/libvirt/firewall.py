@@ -149,7 +149,6 @@ class NWFilterFirewall:
                 LOG.warning('The rules of %s were lost.', ', '.join(sorted(lost)))
                 # A filter that is defined again as it is libvirt leaves alone.
                 self._follow(self._wanted, '', anew=lost)
-                self._is_settled = False
             self._follow(self._wanted, '')
             return is_changed or bool(lost)
 
@@ -217,6 +216,7 @@ class NWFilterFirewall:
     ) -> None:
         """What cannot be put in force is left as it is, and all else is done nevertheless.
 
+        :param anew: the devices whose rules libvirt is to make anew; to be followed once more.
         :raises FirewallSetupFailed: something that this instance needs could not.
         """
         if wanted == self._wanted and self._is_settled:
@@ -236,7 +236,7 @@ class NWFilterFirewall:
         self._in_force = filterplan.Plan(
             sets | {name: old.sets[name] for name in left}, groups, nics
         )
-        self._wanted, self._is_settled = wanted, not failed
+        self._wanted, self._is_settled = wanted, not (failed or anew)
         for name, reason in failed.items():
             LOG.error('%s is not in force: %s', name, reason)
         needed = filterplan.plan_instance(wanted, instance_name) if failed else filterplan.NOTHING

@@ -56,7 +56,10 @@ class KernelTracking:
 
 @contextlib.contextmanager
 def reported() -> Iterator[None]:
-    """What libvirt or the kernel refuses, as the error of the port."""
+    """What libvirt or the kernel refuses, as what a firewall driver says of it.
+
+    :raises FirewallSetupFailed: one of them refused.
+    """
     try:
         yield
     except exception.HypervisorError as exc:

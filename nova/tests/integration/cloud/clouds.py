@@ -237,7 +237,7 @@ class Cloud:
         before = self.inventory()
         yield
         # a process that was told to end may take a moment
-        wait_until(lambda: not diff(before, self.inventory(), allow=WARM), 30, 0.5)
+        wait_until(lambda: not diff(before, self.inventory(), allow=WARM), 10, 0.5)
         found = diff(before, self.inventory(), allow=WARM)
         assert found == [], found
 

@@ -133,4 +133,4 @@ def test_a_vlan_network_needs_a_kernel_with_vlans(cloud: clouds.Cloud) -> None:
     def left() -> list[str]:
         return diff(before, cloud.inventory(), allow=(*clouds.WARM, SERVED))
 
-    assert wait_until(lambda: left() == [], 30, 0.5), left()
+    assert wait_until(lambda: left() == [], 10, 0.5), left()

@@ -80,7 +80,7 @@ def test_a_guest_on_a_network_of_the_api_and_what_becomes_of_it(cloud: clouds.Cl
             told = ['grep', '-q', f'option:router,{router}', path]
             # the host is no gateway any more, so that its files are made anew
             done = lambda: cloud.sandbox.run(told, check=False).returncode == 0  # noqa: E731
-            assert wait_until(done, 60, 0.2), cloud.log()
+            assert wait_until(done, 20, 0.2), cloud.log()
             console.wait_ready()
 
             def is_told() -> bool:
@@ -88,7 +88,7 @@ def test_a_guest_on_a_network_of_the_api_and_what_becomes_of_it(cloud: clouds.Cl
                 console.run('kill -USR1 $(cat /run/udhcpc.eth0)')
                 return see(console).nics[0].dns == ('192.0.2.72',)
 
-            assert wait_until(is_told, 60, 0.5)
+            assert wait_until(is_told, 20, 0.5)
             seen = see(console)
             (nic,) = seen.nics
             assert (nic.mtu, nic.router, nic.server) == (1420, router, red['gateway'])

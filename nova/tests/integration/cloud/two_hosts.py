@@ -92,7 +92,7 @@ class Cloud(clouds.Cloud):
         before = take(self.second)
         with super().unchanged():
             yield
-        wait_until(lambda: not found(), 30, 0.5)
+        wait_until(lambda: not found(), 10, 0.5)
         assert found() == []
 
     def log(self) -> str:

@@ -300,7 +300,7 @@ def test_a_network_that_every_host_serves(cloud: Cloud, guests: Guests) -> None:
     def left() -> list[dict[str, Any]]:
         return [links(host) for host in cloud.hosts]
 
-    assert wait_until(lambda: left() == before, 60, 1), (left(), before, cloud.log())
+    assert wait_until(lambda: left() == before, 20, 1), (left(), before, cloud.log())
 
 
 def attach(cloud: Cloud, server: clouds.Server, network: str) -> dict[str, Any]:
@@ -388,7 +388,7 @@ def test_deleting_the_guests_takes_vlans_and_bridges_away(cloud: Cloud, guests: 
     def left() -> list[dict[str, Any]]:
         return [links(host) for host in cloud.hosts]
 
-    assert wait_until(lambda: left() == guests.before, 60, 1), (left(), guests.before, cloud.log())
+    assert wait_until(lambda: left() == guests.before, 20, 1), (left(), guests.before, cloud.log())
     assert [servers(host) for host in cloud.hosts] == [[], []]
     for label in ('red', 'blue', 'flat', 'dhcp'):
         compute.manage(cloud.sandbox, 'network', 'delete', cloud.networks.pop(label)['uuid'])
